@@ -1,0 +1,225 @@
+"""The command line: one verb a stage, argument parsing and JAX settings, nothing else.
+
+Exit codes: 0 done (and, for ``check``, every check passed); 1 a check failed; 2 bad input.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bayespref.errors import FitFileError, ModelError, PolicyFileError, RangeRefutedError, TableError
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from bayespref.comparisons import Comparisons
+
+_INPUT_ERRORS = (TableError, FitFileError, ModelError, PolicyFileError, RangeRefutedError, ValueError, TypeError)
+
+app = typer.Typer(
+    name="bayespref",
+    help="What preference comparisons can and cannot say: check, fit, bound, defer.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=True,
+)
+
+Table = Annotated[Path, typer.Argument(help="Table of comparisons: .csv, .parquet or .jsonl.", show_default=False)]
+Tree = Annotated[Path, typer.Argument(help="A fit saved by `bayespref fit` or `run` (.nc).", show_default=False)]
+AdapterOption = Annotated[str | None, typer.Option(help="Shape of the table, e.g. labels (1 = item_a preferred).")]
+ColumnOption = Annotated[
+    list[str] | None, typer.Option("--column", help="canonical=column, e.g. annotator=rater_id; repeat for more.")
+]
+FeatureOption = Annotated[
+    list[str] | None, typer.Option("--feature", help="Item attribute in columns NAME_a and NAME_b; repeat for more.")
+]
+ModelOption = Annotated[str, typer.Option(help="single, latent_types or linear_types.")]
+TypesOption = Annotated[int | None, typer.Option("--types", help="Number of latent types.")]
+SeedOption = Annotated[int, typer.Option(help="Seed; the same seed gives the same draws.")]
+RangeOption = Annotated[
+    tuple[float, float], typer.Option("--range", help="Assumed range of rewards, log-odds; widened where refuted.")
+]
+CostOption = Annotated[float, typer.Option("--cost", help="Cost of deferring, log-odds of reward.")]
+ItemOption = Annotated[list[str] | None, typer.Option("--item", help="Item to decide among; repeat (default: all).")]
+RegionOption = Annotated[str, typer.Option(help="What a decision sees: state, or state_type.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
+OutOption = Annotated[Path, typer.Option("--out", help="File to write.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", help="No progress bars.")]
+
+
+def main() -> None:
+    """Run the command line; bad input ends with exit code 2 and one plain message."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "bayespref" / "jax"
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache))
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+    os.environ.setdefault("JAX_ENABLE_X64", "1")
+    os.environ.setdefault("MPLBACKEND", "Agg")
+    try:
+        app()
+    except _INPUT_ERRORS as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(2)
+
+
+@app.command()
+def check(
+    table: Table,
+    adapter: AdapterOption = None,
+    column: ColumnOption = None,
+    feature: FeatureOption = None,
+    by: Annotated[str, typer.Option(help="Columns that make a stratum, joined by commas.")] = "state",
+    as_json: JsonOption = False,
+) -> None:
+    """Say what a table can and cannot tell. Exit code 1 if a check failed."""
+    from bayespref.graph.check import check as check_table
+
+    result = check_table(_read(table, adapter, column, feature), by=tuple(name for name in by.split(",") if name))
+    typer.echo(result.to_json() if as_json else str(result))
+    raise typer.Exit(result.exit_code)
+
+
+@app.command()
+def fit(
+    table: Table,
+    adapter: AdapterOption = None,
+    column: ColumnOption = None,
+    feature: FeatureOption = None,
+    model: ModelOption = "single",
+    types: TypesOption = None,
+    seed: SeedOption = 0,
+    out: OutOption = Path("fit.nc"),
+    quiet: QuietOption = False,
+) -> None:
+    """Fit a model and save the posterior as one netCDF file."""
+    from bayespref.posterior.store import save_fit
+    from bayespref.workflow import fit as fit_model
+
+    comparisons = _read(table, adapter, column, feature)
+    tree = fit_model(model, comparisons, rng_key=seed, options=_options(types), progress=not quiet)
+    _say_verdicts(tree)
+    typer.echo(save_fit(tree, out))
+
+
+@app.command()
+def run(
+    table: Table,
+    adapter: AdapterOption = None,
+    column: ColumnOption = None,
+    feature: FeatureOption = None,
+    model: ModelOption = "single",
+    types: TypesOption = None,
+    seed: SeedOption = 0,
+    reward_range: RangeOption = (0.0, 1.0),
+    cost: CostOption = 0.1,
+    item: ItemOption = None,
+    regions: RegionOption = "state",
+    out: Annotated[Path, typer.Option("--out", help="Folder for fit.nc, policy.json and report.html.")] = Path(
+        "bayespref-run"
+    ),
+    quiet: QuietOption = False,
+) -> None:
+    """Read, fit, bound, decide, report: the whole road on one table."""
+    from bayespref import workflow
+    from bayespref.posterior.store import save_fit
+
+    comparisons = _read(table, adapter, column, feature)
+    tree = workflow.run(
+        comparisons,
+        model=model,
+        options=_options(types),
+        rng_key=seed,
+        reward_range=reward_range,
+        regions=regions,
+        items=item,
+        progress=not quiet,
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    _say_verdicts(tree)
+    typer.echo(save_fit(tree, out / "fit.nc"))
+    decisions = workflow.policy(tree, c_defer=cost)
+    decisions.save(out / "policy.json")
+    typer.echo(out / "policy.json")
+    typer.echo(workflow.report([(table.stem, tree)], out / "report.html", c_defer=cost))
+
+
+@app.command()
+def report(
+    tree: Tree,
+    cost: CostOption = 0.1,
+    out: OutOption = Path("report.html"),
+) -> None:
+    """Write the single-file HTML report of an analysed fit."""
+    from bayespref import workflow
+    from bayespref.posterior.store import load_fit
+
+    typer.echo(workflow.report([(tree.stem, _analysed(load_fit(tree)))], out, c_defer=cost))
+
+
+@app.command()
+def defer(
+    tree: Tree,
+    cost: CostOption = 0.1,
+    rule: Annotated[str, typer.Option(help="set_pure, chow or credible.")] = "set_pure",
+    out: OutOption = Path("policy.json"),
+    as_json: JsonOption = False,
+) -> None:
+    """Decide per region whether to act or defer, and save the policy."""
+    from bayespref import workflow
+    from bayespref.posterior.store import load_fit
+
+    decisions = workflow.policy(_analysed(load_fit(tree)), c_defer=cost, rule=rule)
+    decisions.save(out)
+    table = decisions.to_table()
+    typer.echo(json.dumps(table.to_dict(orient="records"), default=str) if as_json else table.to_string(index=False))
+    typer.echo(out, err=as_json)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="Folder to write into.")] = Path("demo-output"),
+    quiet: QuietOption = False,
+) -> None:
+    """Run the main job on the bundled train tickets and on a simulated world with known truth."""
+    from bayespref import workflow
+
+    typer.echo(workflow.demo(out, progress=not quiet))
+
+
+def _read(table: Path, adapter: str | None, column: list[str] | None, feature: list[str] | None) -> Comparisons:
+    from bayespref.data.table import read_comparisons
+
+    columns: dict[str, str | None] = {}
+    for pair in column or []:
+        name, separator, source = pair.partition("=")
+        if not separator:
+            raise ValueError(f"--column: write canonical=column, got {pair!r}")
+        columns[name] = source or None
+    return read_comparisons(table, adapter=adapter, columns=columns or None, features=feature or None)
+
+
+def _options(types: int | None) -> dict[str, Any]:
+    return {} if types is None else {"n_types": types}
+
+
+def _analysed(tree: xr.DataTree) -> xr.DataTree:
+    from bayespref.workflow import analyse
+
+    return tree if "defer" in tree.children else analyse(tree)
+
+
+def _say_verdicts(tree: xr.DataTree) -> None:
+    from bayespref.posterior.verdict import convergence
+
+    for verdict in convergence(tree):
+        typer.echo(verdict.words)
+
+
+if __name__ == "__main__":
+    main()
