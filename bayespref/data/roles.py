@@ -1,0 +1,102 @@
+"""Which column of a table plays which part; what is missing is named together with close names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+
+from bayespref.data.adapters import Adapter
+from bayespref.data.source import Source
+from bayespref.errors import TableError
+
+ITEMS = ("item_a", "item_b")
+LABELLED = ("state", "annotator", "context", "environment")
+NUMERIC = ("strength", "weight", "propensity", "count")
+CANONICAL = (*ITEMS, "outcome", *LABELLED, "position", *NUMERIC, "timestamp", "comparison_id", "prompt")
+
+
+def feature_names(features: Sequence[str] | None) -> tuple[str, ...]:
+    """Check the names of the item attributes; none is an empty tuple."""
+    if features is None:
+        return ()
+    if isinstance(features, str) or not all(isinstance(name, str) for name in features):
+        raise TypeError(f"features: must be a sequence of names, got {features!r}")
+    names = tuple(features)
+    if not names or len(set(names)) < len(names):
+        raise TableError(f"features: must name at least one attribute, each once; got {list(names)}")
+    return names
+
+
+def match_columns(
+    source: Source, shape: Adapter | None, columns: Mapping[str, str | None] | None, features: tuple[str, ...]
+) -> dict[str, str]:
+    """Canonical name -> column of the table, for every column that will be read."""
+    if columns is not None and not isinstance(columns, Mapping):
+        raise TypeError(f"columns: must map canonical names to column names, got {type(columns).__name__}")
+    chosen = dict(columns or {})
+    pairs = tuple(f"{name}_{side}" for side in "ab" for name in features)
+    needs, gives = (shape.needs, shape.gives) if shape is not None else ((), ())
+    known = tuple(dict.fromkeys((*CANONICAL, *needs, *pairs)))
+    problems = []
+    for name, column in chosen.items():
+        if name not in known:
+            close = get_close_matches(str(name), known, n=3)
+            hint = f"; close: {close}" if close else f"; known are {list(known)}"
+            problems.append(f"- columns: {name!r} is no canonical column{hint}")
+        elif name in gives and column is not None:
+            problems.append(f"- columns: {name!r} is supplied by the adapter, so it cannot be mapped as well")
+        elif column is not None and not isinstance(column, str):
+            raise TypeError(f"columns: {name!r} must map to a column name or None, got {type(column).__name__}")
+    present = set(source.columns)
+    used: dict[str, str] = {}
+    for name in known:
+        column = chosen.get(name, name)
+        if name in gives or column is None:
+            continue
+        if column in present:
+            used[name] = column
+        elif name in chosen:
+            problems.append(
+                f"- columns: {name!r} maps to {column!r}, which the table does not have{_close(column, source)}"
+            )
+    bundles = bool(features) and not any(name in used or chosen.get(name) is not None for name in ITEMS)
+    required = ((() if bundles else ITEMS), (() if "outcome" in gives else ("outcome",)), needs, pairs)
+    missing = [name for group in required for name in group if name not in used and name not in gives]
+    if any(name in missing for name in ITEMS) and not problems:
+        _refuse_chosen_rejected(source)
+    for name in missing:
+        if chosen.get(name) is None:
+            note = " (columns maps it to None)" if name in chosen else _close(name, source)
+            problems.append(f"- {name}: this column is required{note}")
+    if problems:
+        hint = ""
+        if "outcome" in missing and "label" in present and shape is None:
+            hint = "\nFor a numeric label (1 = item_a preferred, 0 = item_b, 0.5 = tie) read with adapter='labels'."
+        raise TableError(
+            "the table lacks columns:\n" + "\n".join(problems) + f"\nThe table has {listed(source.columns)}.{hint}"
+        )
+    used.pop("prompt", None)
+    return used
+
+
+def _refuse_chosen_rejected(source: Source) -> None:
+    lower = {column.lower() for column in source.columns}
+    if {"chosen", "rejected"} <= lower:
+        raise TableError(
+            "table: plain chosen/rejected data name no item, so every pair is its own component of the comparison "
+            "graph and nothing can be compared across pairs. Name the key that says what was compared: "
+            "columns={'item_a': ..., 'item_b': ...} (the model, response or cluster behind each text, with outcome "
+            f"'a' where item_a was chosen), or features=[...] with paired columns. The table has "
+            f"{listed(source.columns)}."
+        )
+
+
+def _close(name: str, source: Source) -> str:
+    close = get_close_matches(name, source.columns, n=3, cutoff=0.5)
+    return f"; close: {close}" if close else ""
+
+
+def listed(columns: Sequence[str]) -> str:
+    """Column names for a message, at most forty."""
+    shown = ", ".join(repr(column) for column in columns[:40])
+    return f"{len(columns)} column(s): {shown}" + (", ..." if len(columns) > 40 else "")
