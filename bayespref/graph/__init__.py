@@ -1,0 +1,1 @@
+"""Comparison graphs: connectivity, separation, coverage, what to collect."""

@@ -1,0 +1,207 @@
+"""``check``: what can this table tell, and what can it not? A verdict in words on each question, with the next step."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+import pandas as pd
+import xarray as xr
+
+from bayespref import __version__
+from bayespref.checks import non_negative
+from bayespref.comparisons import Comparisons
+from bayespref.graph import contexts, verdicts
+from bayespref.graph.build import MAX_CELLS, nodes, pair_table
+from bayespref.graph.connect import connectivity_of
+from bayespref.graph.suggest import suggestions_of
+from bayespref.graph.verdicts import CheckLine
+
+_SHOWN = 5
+EXIT_OK, EXIT_FAILED, EXIT_BAD_INPUT = 0, 1, 2
+"""Exit codes: no check failed; a check failed; the table could not be read (raised, never returned by a result)."""
+
+
+@dataclass(frozen=True, eq=False)
+class CheckResult:
+    """Verdicts on a table of comparisons, with the numbers they rest on.
+
+    Attributes
+    ----------
+    checks : tuple of CheckLine
+        Name, verdict (yes, no, undecided), words, reason code, next step and numbers of each check.
+    connectivity : Dataset or None
+        See :func:`bayespref.graph.connect.connectivity`; None where strata times items exceed 20 million.
+    suggestions : DataFrame
+        See :func:`bayespref.graph.connect.suggest_comparisons`.
+    settings : dict
+        Arguments of the check, package version and hash of the data.
+    """
+
+    checks: tuple[CheckLine, ...]
+    connectivity: xr.Dataset | None
+    suggestions: pd.DataFrame
+    settings: dict[str, object]
+
+    @property
+    def ok(self) -> bool:
+        """Whether no check failed (an undecided one does not fail)."""
+        return all(check.verdict != "no" for check in self.checks)
+
+    @property
+    def exit_code(self) -> int:
+        """0 if no check failed, else 1 (2 is kept for tables that cannot be read)."""
+        return EXIT_OK if self.ok else EXIT_FAILED
+
+    def __getitem__(self, name: str) -> CheckLine:
+        """Return the check of this name."""
+        for check in self.checks:
+            if check.name == name:
+                return check
+        raise KeyError(f"{name!r}: no such check; there are {[check.name for check in self.checks]}")
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a check: check, verdict, words, reason, next_step."""
+        rows = [(c.name, c.verdict, c.words, c.reason, c.next_step) for c in self.checks]
+        return pd.DataFrame(rows, columns=["check", "verdict", "words", "reason", "next_step"], dtype=object)
+
+    def to_json(self) -> str:
+        """Machine-readable verdicts, numbers and suggestions."""
+        content = {
+            "kind": "bayespref.check",
+            "ok": self.ok,
+            "exit_code": self.exit_code,
+            **self.settings,
+            "checks": [check._asdict() for check in self.checks],
+            "suggestions": self.suggestions.to_dict(orient="records"),
+        }
+        return json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1)
+
+    def __str__(self) -> str:
+        rows = [self._headline()]
+        for check in self.checks:
+            rows.append(f"- {check.words}")
+            if check.next_step is not None:
+                rows.append(f"    next: {check.next_step}")
+        return "\n".join(rows + self._collect())
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        body = "".join(
+            f"<tr><th scope='row'>{escape(c.name)}</th><td><strong>{escape(c.verdict)}</strong></td>"
+            f"<td>{escape(c.words.split(', ', 1)[1])}</td><td>{escape(c.next_step or '')}</td></tr>"
+            for c in self.checks
+        )
+        head = "".join(f"<th scope='col'>{name}</th>" for name in ("Check", "Verdict", "What was found", "Next step"))
+        collect = "".join(f"<p>{escape(row)}</p>" for row in self._collect())
+        caption = escape(self._headline())
+        table = f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
+        return f"<table><caption>{caption}</caption>{table}</table>{collect}"
+
+    def _headline(self) -> str:
+        failed = [check.name for check in self.checks if check.verdict == "no"]
+        total = len(self.checks)
+        if not failed:
+            return f"check: yes, none of {total} checks failed"
+        return f"check: no, {len(failed)} of {total} checks failed ({', '.join(failed)})"
+
+    def _collect(self) -> list[str]:
+        rows = []
+        apart = self.suggestions["reason"] == "separated"
+        for frame, purpose in (
+            (self.suggestions[~apart], "would join what is not joined"),
+            (self.suggestions[apart], "could end separation (each only if item_b wins or ties)"),
+        ):
+            if len(frame) == 0:
+                continue
+            keys = list(frame.columns[: frame.columns.get_loc("item_a")])  # columns of the stratum come first
+            shown = []
+            for row in frame.head(_SHOWN).to_dict(orient="records"):
+                where = " / ".join(str(row[key]) for key in keys)
+                shown.append(f"{row['item_a']} against {row['item_b']}" + (f" in {where}" if where else ""))
+            more = f"; and {len(frame) - _SHOWN:,} more" if len(frame) > _SHOWN else ""
+            rows.append(f"{verdicts.plural(len(frame), 'comparison')} {purpose}: {'; '.join(shown)}{more}")
+        return rows
+
+
+def check(
+    comparisons: Comparisons,
+    *,
+    by: Sequence[str] = ("state",),
+    floor: float = 1,
+    n_min: float = 1,
+    min_labels: float = 3,
+) -> CheckResult:
+    """Say what a table of comparisons can and cannot tell, before any model is fitted.
+
+    Parameters
+    ----------
+    comparisons : Comparisons
+    by : sequence of str
+        Columns that define a stratum, among annotator, environment, context, state; empty for the whole table.
+    floor : float
+        Fewest comparisons a cell of strata by context needs to count as covered.
+    n_min : float
+        Fewest comparisons of a pair that make an edge.
+    min_labels : float
+        Labels an annotator needs for latent types to be told apart: three, since two labels of a binary item leave the
+        parameters of a two-class mixture unidentified (Kruskal 1977; Allman, Matias and Rhodes 2009).
+
+    Returns
+    -------
+    CheckResult
+        Verdicts yes, no or undecided, in words and numbers; ``ok``, ``exit_code``, ``to_json()``, ``to_frame()``.
+
+    Raises
+    ------
+    TableError
+        If the table lacks a column named in ``by``.
+    ValueError
+        If ``by``, ``floor``, ``n_min`` or ``min_labels`` is out of range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from bayespref.comparisons import from_codes
+    >>> table = from_codes(np.array([0, 2]), np.array([1, 3]), np.array([2, 2]), items=("w", "x", "y", "z"))
+    >>> result = check(table)
+    >>> result.ok, result["connected"].reason
+    (False, 'disconnected')
+    >>> print(result["strongly connected"].words.split(":")[1])
+     yes, no item or group always wins or always loses against the rest of its component
+    """
+    for name, value in (("floor", floor), ("min_labels", min_labels)):
+        non_negative(name, value)
+    pairs = pair_table(comparisons, by, n_min=n_min)
+    graph = nodes(pairs)
+    lines: list[CheckLine | None] = [verdicts.check_comparisons(comparisons)]
+    if len(graph.item):
+        lines += [
+            verdicts.check_strata_observed(comparisons, pairs, graph),
+            verdicts.check_connected(comparisons, pairs, graph),
+            verdicts.check_strongly_connected(comparisons, pairs, graph),
+            verdicts.check_identified(pairs, graph),
+            verdicts.check_items_everywhere(comparisons, pairs, graph),
+            verdicts.check_joined_across(comparisons, pairs, graph, n_min),
+        ]
+        if comparisons.context is not None:
+            lines += contexts.check_contexts(comparisons, pairs.by, floor, n_min)
+        lines.append(verdicts.check_types(comparisons, min_labels))
+    dense = pairs.n_strata * pairs.n_items <= MAX_CELLS
+    return CheckResult(
+        checks=tuple(found for found in lines if found is not None),
+        connectivity=connectivity_of(comparisons, pairs, n_min=n_min) if dense else None,
+        suggestions=suggestions_of(comparisons, pairs, graph),
+        settings={
+            "by": list(pairs.by),
+            "floor": floor,
+            "n_min": n_min,
+            "min_labels": min_labels,
+            "version": __version__,
+            "data_hash": comparisons.data_hash,
+        },
+    )
