@@ -1,0 +1,151 @@
+"""NUTS in coordinates whitened by the Hessian at the mode: a short warm-up adapts the step size alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+from numpyro.infer.hmc import hmc
+from tqdm.auto import tqdm
+
+_LEAST_CURVATURE = 1e-8
+_STATS = ("diverging", "energy", "num_steps", "accept_prob", "potential_energy")
+
+
+class Draws(NamedTuple):
+    """Unconstrained draws of all chains, and the sampler's statistics.
+
+    Attributes
+    ----------
+    flat : float array, shape (chain, draw, p)
+        Unconstrained coordinates.
+    stats : dict of arrays, shape (chain, draw)
+        ``diverging``, ``energy``, ``n_steps``, ``acceptance_rate``, ``lp``, ``step_size``.
+    """
+
+    flat: Float[np.ndarray, "chain draw p"]
+    stats: dict[str, np.ndarray]
+
+
+def whitening(precision: Float[np.ndarray, "p p"]) -> Float[np.ndarray, "p p"]:
+    """Matrix L with L L' = inverse precision; directions of no or wrong curvature get unit precision.
+
+    Parameters
+    ----------
+    precision : float array, shape (p, p)
+        Negative Hessian of the log-density at the mode.
+
+    Returns
+    -------
+    float array, shape (p, p)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> whitening(np.diag([4.0, 1.0])).round(3).tolist()
+    [[0.0, 0.5], [1.0, 0.0]]
+    """
+    values, vectors = np.linalg.eigh(precision)
+    safe = np.where(values > _LEAST_CURVATURE, values, 1.0)
+    return np.asarray(vectors / np.sqrt(safe))
+
+
+def sample_nuts(
+    log_joint: Callable[..., Array],
+    mode: Float[np.ndarray, " p"],
+    precision: Float[np.ndarray, "p p"],
+    arguments: tuple[Any, ...],
+    *,
+    rng_key: Array,
+    chains: int = 4,
+    warmup: int = 150,
+    draws: int = 500,
+    target_accept: float = 0.8,
+    block: int = 50,
+    progress: bool = True,
+) -> Draws:
+    """Draw from the posterior with NUTS whitened at a mode.
+
+    Parameters
+    ----------
+    log_joint : callable
+        ``log_joint(flat, *arguments)``, nats.
+    mode, precision : arrays, shape (p,), (p, p)
+        Start and metric: the best posterior mode and the negative Hessian there.
+    arguments : tuple
+        Data passed to ``log_joint`` (not baked into the compiled program).
+    rng_key : jax key
+        Seeds starts and draws.
+    chains, warmup, draws : int
+        Chains run one after the other; warm-up adapts the step size.
+    target_accept : float
+        Acceptance rate aimed at.
+    block : int
+        Draws per compiled call, the unit of progress.
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    Draws
+
+    Notes
+    -----
+    Each chain starts from a draw of the Gaussian approximation at the mode. That keeps labels of types together; it
+    also means that R-hat cannot see a mode nobody started in, which is why the modes are reported beside it.
+    """
+    factor = jnp.asarray(whitening(precision))
+    centre = jnp.asarray(mode)
+
+    def potential_of(centre: Array, factor: Array, *arguments: Any) -> Callable[[Array], Array]:
+        return lambda z: -log_joint(centre + factor @ z, *arguments)
+
+    init_kernel, kernel = hmc(potential_fn_gen=potential_of, algo="NUTS")
+    passed = (centre, factor, *arguments)
+
+    @jax.jit
+    def advance(state: Any, passed: tuple[Any, ...]) -> tuple[Any, tuple[Array, dict[str, Array]]]:
+        def step(state: Any, _: None) -> tuple[Any, tuple[Array, dict[str, Array]]]:
+            state = kernel(state, passed, {})
+            stats = {name: getattr(state, name) for name in _STATS}
+            return state, (state.z, stats | {"step_size": state.adapt_state.step_size})
+
+        return jax.lax.scan(step, state, None, length=block)
+
+    total = -(-(warmup + draws) // block) * block
+    flats, stats = [], []
+    with tqdm(total=chains * (warmup + draws), desc="posterior (NUTS)", disable=not progress, leave=False) as bar:
+        for key in jax.random.split(rng_key, chains):
+            start_key, chain_key = jax.random.split(key)
+            state = init_kernel(
+                jax.random.normal(start_key, mode.shape),
+                warmup,
+                step_size=0.5,
+                adapt_mass_matrix=False,
+                inverse_mass_matrix=jnp.ones(mode.shape[0]),
+                dense_mass=False,
+                target_accept_prob=target_accept,
+                model_args=passed,
+                rng_key=chain_key,
+            )
+            pieces = []
+            for done in range(0, total, block):
+                state, piece = advance(state, passed)
+                pieces.append(jax.device_get(piece))
+                bar.update(min(block, warmup + draws - done))
+            z = np.concatenate([piece[0] for piece in pieces])[warmup : warmup + draws]
+            flats.append(np.asarray(mode) + z @ np.asarray(factor).T)
+            stats.append(
+                {
+                    name: np.concatenate([piece[1][name] for piece in pieces])[warmup : warmup + draws]
+                    for name in pieces[0][1]
+                }
+            )
+    renamed = {"num_steps": "n_steps", "accept_prob": "acceptance_rate", "potential_energy": "lp"}
+    merged = {renamed.get(name, name): np.stack([chain[name] for chain in stats]) for name in stats[0]}
+    merged["lp"] = -merged["lp"]
+    return Draws(np.stack(flats), merged)

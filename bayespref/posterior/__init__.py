@@ -1,0 +1,1 @@
+"""From samples to a labelled DataTree: alignment, convergence verdict, saving."""

@@ -1,0 +1,147 @@
+"""The convergence verdict: what the chains say about themselves, in words, stated either way."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import xarray as xr
+from arviz_stats.base import array_stats
+
+from bayespref.dims import CHAIN, DRAW, VARIABLE_DIMS
+
+RHAT_LIMIT = 1.01
+ESS_PER_CHAIN = 100
+NEAR_TIE = 10.0
+MOST_SWITCHED = 0.01
+LEAST_AGREEMENT = 0.9
+_MOST_ENTRIES = 20_000
+
+
+class Verdict(NamedTuple):
+    """One check: its name, whether it passed, and the words for it.
+
+    Attributes
+    ----------
+    name : str
+        What was checked.
+    ok : bool
+        Whether it passed.
+    words : str
+        "name: yes/no, numbers".
+    reason : str
+        Reason code where it failed, else "".
+    next_step : str
+        What to do where it failed, else "".
+    """
+
+    name: str
+    ok: bool
+    words: str
+    reason: str = ""
+    next_step: str = ""
+
+
+def convergence(tree: xr.DataTree) -> list[Verdict]:
+    """Judge a fit: R-hat, effective sample size, divergences, label switching, near-tied modes.
+
+    R-hat and effective sample size are the worst over model parameters (rank-normalised, split; Vehtari et al. 2021).
+    Coefficients stand in for rewards where rewards are a function of them.
+
+    Parameters
+    ----------
+    tree : xarray.DataTree
+        A fit.
+
+    Returns
+    -------
+    list of Verdict
+        First the overall verdict, then one per check.
+    """
+    posterior = tree["posterior"].to_dataset()
+    chains = posterior.sizes[CHAIN]
+    worst_rhat, rhat_at = _worst(posterior, "rhat")
+    worst_ess, ess_at = _worst(posterior, "ess")
+    divergent = int(tree["sample_stats"]["diverging"].sum())
+    total = int(tree["sample_stats"]["diverging"].size)
+    fit = tree["fit"]
+    switched = float(fit["switched"].mean())
+    agreement = float(fit["agreement"].mean())
+    gap = float(fit.attrs["mode_gap"])
+    needed = ESS_PER_CHAIN * chains
+    rerun = "run more warm-up and draws; if it persists, look for near-tied modes or weakly identified parameters"
+    mixed = np.isfinite(worst_rhat) and worst_rhat <= RHAT_LIMIT and worst_ess >= needed
+    checks = [
+        Verdict(
+            "mixed",
+            bool(mixed),
+            f"mixed: {'yes' if mixed else 'no'}, largest R-hat {worst_rhat:.3f} at {rhat_at} (limit {RHAT_LIMIT}), "
+            f"smallest effective sample size {worst_ess:.0f} at {ess_at} (at least {needed} wanted)",
+            "" if mixed else "not_converged",
+            "" if mixed else rerun,
+        ),
+        Verdict(
+            "divergences",
+            divergent == 0,
+            f"divergences: {'none' if divergent == 0 else f'yes, {divergent}'} in {total} draws",
+            "" if divergent == 0 else "not_converged",
+            "" if divergent == 0 else "raise target_accept, or use a tighter prior",
+        ),
+    ]
+    if posterior.sizes.get("type", 1) > 1:
+        held = switched <= MOST_SWITCHED and agreement >= LEAST_AGREEMENT
+        checks.append(
+            Verdict(
+                "types aligned",
+                bool(held),
+                f"types aligned: {'yes' if held else 'no'}, {switched:.1%} of draws switched labels within a chain, "
+                f"memberships agree with the mode on {agreement:.1%} of annotators",
+                "" if held else "not_converged",
+                "" if held else "types overlap too much to be told apart: fit fewer, or collect more labels each",
+            )
+        )
+        tied = gap < NEAR_TIE
+        distance = "no second mode was found" if not np.isfinite(gap) else f"the second-best is {gap:.1f} nats below"
+        checks.append(
+            Verdict(
+                "single mode",
+                not tied,
+                f"single mode: {'no' if tied else 'yes'}, {distance} ({int(fit.attrs['n_starts'])} starts)",
+                "near_tied_modes" if tied else "",
+                "fit fewer types, or report both modes: one mode alone understates uncertainty" if tied else "",
+            )
+        )
+    ok = all(check.ok for check in checks)
+    failed = [check.name for check in checks if not check.ok]
+    overall = Verdict(
+        "converged",
+        ok,
+        f"converged: {'yes' if ok else 'no'}, largest R-hat {worst_rhat:.3f}, smallest effective sample size "
+        f"{worst_ess:.0f}" + ("" if ok else f"; failed: {', '.join(failed)}"),
+        "" if ok else next(check.reason for check in checks if not check.ok),
+        "" if ok else next(check.next_step for check in checks if not check.ok),
+    )
+    return [overall, *checks]
+
+
+def _worst(posterior: xr.Dataset, statistic: str) -> tuple[float, str]:
+    """Worst value of R-hat or effective sample size, and where."""
+    skip = {"reward"} if "coefficient" in posterior else set()
+    worst, where = (-np.inf if statistic == "rhat" else np.inf), "no parameter"
+    if posterior.sizes[DRAW] < 4:
+        return float("nan"), "too few draws"
+    for name in VARIABLE_DIMS:
+        if name not in posterior or name in skip:
+            continue
+        variable = posterior[name].transpose(CHAIN, DRAW, ...)
+        entries = variable.values.reshape(*variable.shape[:2], -1)
+        moving = np.flatnonzero(entries.std((0, 1)) > 0)[:_MOST_ENTRIES]
+        if len(moving) == 0:
+            continue
+        values = getattr(array_stats, statistic)(entries[..., moving], chain_axis=0, draw_axis=1)
+        place = int(np.nanargmax(values) if statistic == "rhat" else np.nanargmin(values))
+        if (values[place] > worst) if statistic == "rhat" else (values[place] < worst):
+            index = np.unravel_index(moving[place], variable.shape[2:])
+            labels = [str(variable[dim].values[i]) for dim, i in zip(variable.dims[2:], index, strict=True)]
+            worst, where = float(values[place]), f"{name}[{', '.join(labels)}]" if labels else name
+    return worst, where
