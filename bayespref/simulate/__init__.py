@@ -1,0 +1,1 @@
+"""Populations, annotators and named worlds with known truth."""
