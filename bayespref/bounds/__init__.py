@@ -1,0 +1,1 @@
+"""Partial identification: sharp bounds, regret games, structure, sensitivity, latent types."""
