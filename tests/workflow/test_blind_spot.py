@@ -1,0 +1,119 @@
+"""The main job on the blind-spot world: two cells of (state, type) that nobody visited, with known truth."""
+
+import numpy as np
+import pytest
+
+from bayespref import workflow
+from bayespref.simulate.scenarios import blind_spot
+
+SEEDS = {"observed": 1, "latent": 2}
+
+
+@pytest.fixture(scope="module", params=["observed", "latent"])
+def case(request):
+    """World, analysed tree, and the truth in the tree's order of types."""
+    world = blind_spot(eps=0.0, seed=SEEDS[request.param])
+    options = {"types_observed": True} if request.param == "observed" else {"n_types": 2}
+    table = world.comparisons if request.param == "observed" else world.comparisons.pool("context")
+    tree = workflow.run(
+        table,
+        model="latent_types",
+        options=options,
+        rng_key=0,
+        reward_range=world.reward_range,
+        regions="state_type",
+        progress=False,
+    )
+    order = np.arange(2)
+    if request.param == "latent":  # which world type each fitted type is, by the prompts it asks about
+        fitted = tree["posterior"]["prompt_prob"].mean(("chain", "draw")).values
+        order = np.array([np.abs(fitted[k] - world.prompt_prob.T).sum(1).argmin() for k in range(2)])
+        assert sorted(order) == [0, 1]
+    return world, tree, order
+
+
+def test_the_range_was_not_refuted(case):
+    world, tree, _ = case
+    assert tuple(tree["bounds"].attrs["reward_range"]) == world.reward_range
+
+
+def test_every_missing_cell_is_flagged_and_no_other(case):
+    world, tree, order = case
+    flagged = (tree["disagree"]["primary"] != "").values
+    assert np.array_equal(flagged, world.missing[:, order])
+    assert set(tree["disagree"]["primary"].values[flagged]) == {"no_data"}
+
+
+def test_bounds_cover_the_truth_in_every_cell(case):
+    world, tree, order = case
+    truth = world.reward[:, order]
+    difference = truth[..., :, None] - truth[..., None, :]
+    bounds = tree["bounds"]
+    off = ~np.eye(4, dtype=bool)
+    inside = (bounds["region_lower"].values <= difference) & (difference <= bounds["region_upper"].values)
+    missing = world.missing[:, order]
+    assert inside[missing].all()
+    # identified contrasts: 36 intervals of level .9, 36 * .9 = 32.4 expected; 24 or fewer has probability below 1e-4
+    # if they were independent, which they are not quite
+    assert inside[~missing][:, off].sum() / 2 >= 24
+
+
+def test_bounds_do_not_read_the_draws_of_a_missing_cell(case):
+    world, tree, order = case
+    low, high = world.reward_range
+    width = (tree["bounds"]["difference_upper"] - tree["bounds"]["difference_lower"]).values[world.missing[:, order]]
+    assert np.allclose(width[:, ~np.eye(4, dtype=bool)], 2 * (high - low))
+
+
+def test_the_policy_defers_on_all_of_b_and_acts_elsewhere(case):
+    world, tree, order = case
+    table = workflow.policy(tree, c_defer=0.3).to_table()
+    deferred = (table["decision"] == "defer").to_numpy().reshape(4, 2)
+    assert np.array_equal(deferred, world.missing[:, order])
+
+
+def test_acting_off_b_plays_the_best_item(case):
+    world, tree, order = case
+    table = workflow.policy(tree, c_defer=0.3).to_table()
+    acting = (table["decision"] == "act").to_numpy()
+    best = world.reward[:, order].argmax(-1).reshape(-1)
+    played = [int(str(action).split()[-1]) for action in table["action"][acting]]
+    reward = world.reward[:, order].reshape(8, 4)[acting]
+    regret = reward.max(-1) - reward[np.arange(len(played)), played]
+    assert regret.max() <= 0.3, (best[acting], played)
+
+
+def test_draws_disagree_at_chance_on_b_and_hardly_elsewhere(case):
+    world, tree, order = case
+    off = ~np.eye(4, dtype=bool)
+    disagreement = tree["disagree"]["draw_pair_disagreement"].values[..., off]
+    missing = world.missing[:, order]
+    # 1,000 nearly independent draws: the standard error of a mean over one cell's contrasts is below .005
+    assert disagreement[missing].mean() == pytest.approx(0.5, abs=0.02)
+    assert disagreement[~missing].mean() <= 0.03
+
+
+def test_contraction_tells_missing_cells_from_observed_ones(case):
+    world, tree, order = case
+    off = ~np.eye(4, dtype=bool)
+    contraction = tree["disagree"]["contraction"].values[..., off]
+    missing = world.missing[:, order]
+    higher = contraction[missing].reshape(-1)[:, None] > contraction[~missing].reshape(-1)[None]
+    assert higher.mean() >= 0.99
+
+
+def test_a_region_that_cannot_see_the_type_carries_the_missing_type_at_its_weight(case):
+    world, tree, order = case
+    by_state = workflow.analyse(tree, reward_range=world.reward_range, regions="state")
+    blind = world.missing.any(1)
+    value = by_state["defer"]["value_identified"].values
+    assert np.all(value[blind] > 0.3)
+    assert np.all(value[~blind] < 0.01)
+    table = workflow.policy(by_state, c_defer=0.3).to_table()
+    assert ((table["decision"] == "defer").to_numpy() == blind).all()
+
+
+def test_under_the_logged_mix_nobody_asks_where_nobody_asked(case):
+    world, tree, _ = case
+    logged = workflow.analyse(tree, reward_range=world.reward_range, regions="state", type_weights="logged")
+    assert logged["defer"]["value_identified"].values.max() < 0.3
