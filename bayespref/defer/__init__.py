@@ -1,0 +1,1 @@
+"""Deferral: scores, thresholds, calibration, metrics and the policy a system consumes."""
