@@ -82,6 +82,11 @@ _REASONS = (
     ),
     Reason("unseen_state", "the state was not in the table the policy was built from", "defer, and log the state"),
     Reason("unknown_item", "the item was not in the table the policy was built from", "defer, and log the item"),
+    Reason(
+        "not_offered",
+        "the action the policy would take is not among the items on offer",
+        "defer, or offer the action",
+    ),
     Reason("missing_value", "a value needed for the decision is missing", "defer, and repair the caller"),
     Reason(
         "score_above_threshold",

@@ -336,6 +336,14 @@ def run(
     Returns
     -------
     xarray.DataTree
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> votes = pd.DataFrame({"item_a": ["x", "x", "y"], "item_b": ["y", "y", "x"], "outcome": ["a", "b", "b"]})
+    >>> tree = run(votes, rng_key=0, progress=False)
+    >>> policy(tree, c_defer=5.0).to_table()["decision"].tolist()
+    ['act']
     """
     comparisons = (
         table

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from bayespref.errors import FitFileError, TableError
 from bayespref.posterior.tree import META, tree_comparisons, tree_meta
 
 FORMAT_VERSION = 1
-_GROUPS = ("posterior", "prior", "sample_stats", "log_likelihood", "constant_data", "observed_data", "fit")
+_GROUPS = (
+    "posterior",
+    "prior",
+    "sample_stats",
+    "log_likelihood",
+    "unconstrained_posterior",
+    "constant_data",
+    "observed_data",
+    "fit",
+)
+_HASH = "content_sha256"
 
 
 def save_fit(tree: xr.DataTree, path: str | os.PathLike[str]) -> Path:
@@ -43,7 +57,10 @@ def save_fit(tree: xr.DataTree, path: str | os.PathLike[str]) -> Path:
     except OSError as error:
         raise FitFileError(f"path: cannot write into {target.parent} ({error.strerror})") from error
     try:
-        tree.to_netcdf(name, engine="h5netcdf")
+        sealed = tree.copy()
+        sealed.attrs[_HASH] = _content_hash(tree)
+        sealed.to_netcdf(name, engine="h5netcdf")
+        os.chmod(name, 0o666 & ~_umask())
         with open(name, "rb") as written:
             os.fsync(written.fileno())
         os.replace(name, target)
@@ -86,14 +103,62 @@ def load_fit(path: str | os.PathLike[str]) -> xr.DataTree:
     missing = [group for group in _GROUPS if group not in tree.children]
     if missing:
         raise FitFileError(f"path: {target} lacks the group(s) {missing}")
+    found = _format_version(tree)
+    if found != FORMAT_VERSION:
+        raise FitFileError(f"path: {target} has format {found}, this version reads {FORMAT_VERSION}")
+    claimed = tree.attrs.pop(_HASH, None)
+    if claimed != _content_hash(tree):
+        raise FitFileError(f"path: {target} was changed after it was written: its content does not match its hash")
     try:
         meta = tree_meta(tree)
         comparisons = tree_comparisons(tree)
-    except (TableError, ValueError, KeyError) as error:
-        raise FitFileError(f"path: {target} was changed after it was written: {error}") from error
-    if meta.get("format_version") != FORMAT_VERSION:
-        found = meta.get("format_version")
-        raise FitFileError(f"path: {target} has format {found}, this version reads {FORMAT_VERSION}")
+    except (TableError, TypeError, ValueError, KeyError) as error:
+        raise FitFileError(f"path: {target} carries provenance that cannot be read: {error}") from error
     if meta.get("data_hash") != comparisons.data_hash:
         raise FitFileError(f"path: {target}: provenance and table have different hashes; one was edited")
     return tree
+
+
+def _format_version(tree: xr.DataTree) -> object:
+    """Format the file claims to have; None where its provenance is no JSON object."""
+    try:
+        meta = json.loads(tree.attrs[META])
+    except (TypeError, ValueError):
+        return None
+    return meta.get("format_version") if isinstance(meta, dict) else None
+
+
+def _content_hash(tree: xr.DataTree) -> str:
+    """SHA-256 of every group: names, dimensions, values and attributes, as they are after a netCDF round trip."""
+    digest = hashlib.sha256()
+    for node in sorted(tree.subtree, key=lambda node: node.path):
+        attrs = {str(key): value for key, value in node.attrs.items() if key != _HASH}
+        digest.update(json.dumps([node.path, attrs], sort_keys=True, default=_plain).encode())
+        dataset = node.to_dataset(inherit=False)
+        for name in sorted(str(name) for name in dataset.variables):
+            variable = dataset[name].variable
+            attrs = {str(key): value for key, value in variable.attrs.items()}
+            head = [name, [str(dim) for dim in variable.dims], list(variable.shape), attrs]
+            digest.update(json.dumps(head, sort_keys=True, default=_plain).encode())
+            digest.update(_bytes(variable.values))
+    return digest.hexdigest()
+
+
+def _bytes(values: NDArray[np.generic]) -> bytes:
+    """Values as bytes that do not depend on byte order or on how text is stored."""
+    if values.dtype.kind in "OUSTV":
+        return json.dumps(values.astype(str).tolist()).encode()
+    if values.dtype.kind == "b":
+        values = values.astype(np.int8)
+    return np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<")).tobytes()
+
+
+def _plain(value: object) -> object:
+    """JSON form of the scalars and arrays that netCDF attributes hold."""
+    return np.asarray(value).tolist()
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

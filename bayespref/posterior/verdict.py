@@ -125,23 +125,36 @@ def convergence(tree: xr.DataTree) -> list[Verdict]:
 
 
 def _worst(posterior: xr.Dataset, statistic: str) -> tuple[float, str]:
-    """Worst value of R-hat or effective sample size, and where."""
+    """Worst value of R-hat or effective sample size, and where; NaN where a parameter is undefined or never moves."""
     skip = {"reward"} if "coefficient" in posterior else set()
-    worst, where = (-np.inf if statistic == "rhat" else np.inf), "no parameter"
+    sign = 1.0 if statistic == "rhat" else -1.0
+    worst, where = -np.inf, "no parameter"
     if posterior.sizes[DRAW] < 4:
-        return float("nan"), "too few draws"
+        return float("nan"), "any parameter: fewer than four draws"
     for name in VARIABLE_DIMS:
         if name not in posterior or name in skip:
             continue
         variable = posterior[name].transpose(CHAIN, DRAW, ...)
         entries = variable.values.reshape(*variable.shape[:2], -1)
-        moving = np.flatnonzero(entries.std((0, 1)) > 0)[:_MOST_ENTRIES]
+        undefined = ~np.isfinite(entries).all((0, 1))
+        still = entries.max((0, 1)) == entries.min((0, 1)) if entries.size else np.zeros(0, dtype=bool)
+        fixed = still & (variable.shape[-1] == 1)  # the weight of a single type, the reward of a single item
+        if np.any(undefined | (still & ~fixed)):
+            return float("nan"), _entry(variable, int(np.argmax(undefined | (still & ~fixed))))
+        moving = np.flatnonzero(~still)[:_MOST_ENTRIES]
         if len(moving) == 0:
             continue
         values = getattr(array_stats, statistic)(entries[..., moving], chain_axis=0, draw_axis=1)
-        place = int(np.nanargmax(values) if statistic == "rhat" else np.nanargmin(values))
-        if (values[place] > worst) if statistic == "rhat" else (values[place] < worst):
-            index = np.unravel_index(moving[place], variable.shape[2:])
-            labels = [str(variable[dim].values[i]) for dim, i in zip(variable.dims[2:], index, strict=True)]
-            worst, where = float(values[place]), f"{name}[{', '.join(labels)}]" if labels else name
-    return worst, where
+        if np.isnan(values).any():
+            return float("nan"), _entry(variable, int(moving[np.isnan(values).argmax()]))
+        place = int(np.argmax(sign * values))
+        if sign * values[place] > worst:
+            worst, where = float(sign * values[place]), _entry(variable, int(moving[place]))
+    return (sign * worst if np.isfinite(worst) else float("nan")), where
+
+
+def _entry(variable: xr.DataArray, flat: int) -> str:
+    """Name an entry of a variable by its labels."""
+    index = np.unravel_index(flat, variable.shape[2:])
+    labels = [str(variable[dim].values[i]) for dim, i in zip(variable.dims[2:], index, strict=True)]
+    return f"{variable.name}[{', '.join(labels)}]" if labels else str(variable.name)
