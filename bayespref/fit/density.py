@@ -32,11 +32,19 @@ class Density(NamedTuple):
     log_prior: Callable[[Array, ChoiceData], Array]
     """(flat, data) -> log-density of the parameters, nats."""
     unit_log_joint: Callable[[Array, ChoiceData, Array], Array]
-    """(flat, data, outcome) -> (unit, type) log-probability of a unit's outcomes together with its type."""
+    """(flat, data, outcome) -> (unit, class) log-probability of a unit's outcomes together with its class."""
     tables: Callable[[Array, ChoiceData], tuple[Array, Array]]
-    """(flat, data) -> log-probability table (type, question, outcome) and log type weights (group, type)."""
+    """(flat, data) -> log-probability table (class, question, outcome) and log class weights (group, class)."""
     variables: Callable[[Array, ChoiceData], dict[str, Array]]
     """(flat, data) -> value of every latent and deterministic site by name."""
+    class_type: tuple[int, ...] = ()
+    """Type of each class where a model splits its types into classes (quadrature nodes); empty where class is type."""
+
+    def by_type(self, per_class: Float[Array, "unit class"]) -> Float[Array, "unit type"]:
+        """Sum probabilities of classes within their types."""
+        if not self.class_type:
+            return per_class
+        return per_class @ jax.nn.one_hot(jnp.asarray(self.class_type), max(self.class_type) + 1, dtype=per_class.dtype)
 
 
 def make_density(model: Model, data: ChoiceData, options: dict[str, Any]) -> Density:
@@ -92,7 +100,8 @@ def make_density(model: Model, data: ChoiceData, options: dict[str, Any]) -> Den
         for name, value in sorted(template.items())
         for index in np.ndindex(*value.shape)
     )
-    return Density(int(flat.shape[0]), names, log_joint, log_prior, unit_log_joint, tables, variables)
+    kinds = tuple(int(kind) for kind in trace["class_type"]["value"]) if "class_type" in trace else ()
+    return Density(int(flat.shape[0]), names, log_joint, log_prior, unit_log_joint, tables, variables, kinds)
 
 
 def hessian(
@@ -121,9 +130,20 @@ def hessian(
     def column(direction: Array) -> Array:
         return jnp.asarray(jax.jvp(lambda x: gradient(x, *arguments), (flat,), (direction,))[1])
 
-    batch = int(np.clip(_COLUMNS_AT_ONCE // max(work_per_column, 1), 1, flat.shape[0]))
-    columns = jax.lax.map(column, jnp.eye(flat.shape[0]), batch_size=batch)
+    columns = map_batched(column, jnp.eye(flat.shape[0]), int(_COLUMNS_AT_ONCE // max(work_per_column, 1)))
     return jnp.asarray(0.5 * (columns + columns.T))
+
+
+def map_batched(function: Callable[[Array], Any], xs: Array, batch: int) -> Any:
+    """Map over the leading axis, ``batch`` entries at once.
+
+    The axis is padded to whole batches: a remainder would be compiled as a second program.
+    """
+    n = xs.shape[0]
+    size = int(np.clip(batch, 1, max(n, 1)))
+    filled = jnp.concatenate([xs, jnp.repeat(xs[:1], -n % size, axis=0)])
+    mapped = jax.lax.map(function, filled, batch_size=size)
+    return jax.tree.map(lambda values: values[:n], mapped)
 
 
 def responsibilities(joint: Float[Array, "unit type"]) -> Float[Array, "unit type"]:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
+from scipy.optimize import linear_sum_assignment
 from tqdm.auto import tqdm
 
 from bayespref.choice import ChoiceData
 from bayespref.fit.density import Density, expected_counts, hessian, responsibilities
 
 _FLAT_CURVATURE = 1e-10
+_FIRST_STEPS = 4
+_MOST_POLISHES = 20
+_SETTLED = 1e-10
+_WORTH_POLISHING = 20.0
+_SAME_HEIGHT = 1e-3
+_SAME_MEMBERS = 1e-2
 
 
 class Modes(NamedTuple):
@@ -52,10 +60,20 @@ def _newton_direction(gradient: Array, curvature: Array) -> Array:
     return jnp.asarray(vectors @ ((vectors.T @ gradient) / safe))
 
 
-def _ascend(objective: Any, flat: Array, *arguments: Any, work: int) -> tuple[Array, Array]:
-    """One Newton step with backtracking; never lowers the objective. Returns the new point and the gain."""
+class _Ascent(NamedTuple):
+    """One Newton step: where it led, what it gained, and gradient and curvature where it began."""
+
+    flat: Array
+    gain: Array
+    gradient: Array
+    curvature: Array
+
+
+def _ascend(objective: Any, flat: Array, *arguments: Any, work: int) -> _Ascent:
+    """One Newton step with backtracking; never lowers the objective."""
     value, gradient = jax.value_and_grad(objective)(flat, *arguments)
-    step = _newton_direction(gradient, hessian(objective, flat, *arguments, work_per_column=work))
+    curvature = hessian(objective, flat, *arguments, work_per_column=work)
+    step = _newton_direction(gradient, curvature)
 
     def halve(carry: tuple[Array, Array]) -> tuple[Array, Array]:
         size = 0.5 * carry[0]
@@ -67,7 +85,64 @@ def _ascend(objective: Any, flat: Array, *arguments: Any, work: int) -> tuple[Ar
 
     size, new = jax.lax.while_loop(unfinished, halve, (jnp.asarray(1.0), objective(flat + step, *arguments)))
     better = new >= value
-    return jnp.where(better, flat + size * step, flat), jnp.where(better, new - value, 0.0)
+    end = jnp.where(better, flat + size * step, flat)
+    return _Ascent(end, jnp.where(better, new - value, 0.0), gradient, curvature)
+
+
+def em_climb(
+    density: Density, data: ChoiceData, *, max_steps: int, tolerance: float
+) -> Callable[[Array, ChoiceData, Array], tuple[Array, Array]]:
+    """Return a compiled function (key, data, outcome) -> (coordinates, log-joint): one start of EM, to its end.
+
+    The first steps fit each type to a few random units; then types of units given parameters (E) and one safeguarded
+    Newton step on the expected complete-data log-posterior (generalised M) alternate. From then on the log-posterior
+    never falls.
+
+    Parameters
+    ----------
+    density : Density
+        From :func:`bayespref.fit.density.make_density`.
+    data : ChoiceData
+        What the shapes are read from.
+    max_steps : int
+        EM steps after the first ones.
+    tolerance : float
+        EM stops when a step gains less, nats.
+    """
+    n_outcomes = len(data.outcomes)
+    table_shape = jax.eval_shape(density.tables, jnp.zeros(density.size), data)[0].shape
+    n_types = table_shape[0]
+    table_work = int(np.prod(table_shape)) * 4
+
+    def expected_log_joint(flat: Array, counts: Array, groups: Array, data: ChoiceData) -> Array:
+        table, weights = density.tables(flat, data)
+        return density.log_prior(flat, data) + jnp.vdot(counts, table) + jnp.vdot(groups, weights)
+
+    def m_step(flat: Array, resp: Array, data: ChoiceData, outcome: Array) -> Array:
+        counts, groups = expected_counts(resp, data, outcome, n_outcomes)
+        return _ascend(expected_log_joint, flat, counts, groups, data, work=table_work).flat
+
+    @jax.jit
+    def climb(key: Array, data: ChoiceData, outcome: Array) -> tuple[Array, Array]:
+        owner = _random_owners(key, data.n_units, n_types)
+        initial = jax.nn.one_hot(owner, n_types) if n_types > 1 else jnp.ones((data.n_units, 1))
+
+        def body(carry: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
+            flat, value, _, step = carry
+            resp = responsibilities(density.unit_log_joint(flat, data, outcome))
+            flat = m_step(flat, jnp.where(step < _FIRST_STEPS, initial, resp), data, outcome)
+            new = density.log_joint(flat, data, outcome)
+            return flat, new, jnp.where(step < _FIRST_STEPS, jnp.inf, new - value), step + 1
+
+        def unfinished(carry: tuple[Array, Array, Array, Array]) -> Array:
+            _, _, gain, step = carry
+            return jnp.asarray((gain > tolerance) & (step < max_steps + _FIRST_STEPS))
+
+        start = (jnp.zeros(density.size), jnp.asarray(-jnp.inf), jnp.asarray(jnp.inf), jnp.asarray(0))
+        flat, value, _, _ = jax.lax.while_loop(unfinished, body, start)
+        return flat, value
+
+    return climb
 
 
 def find_modes(
@@ -83,9 +158,8 @@ def find_modes(
 ) -> Modes:
     """Find posterior modes from several starts.
 
-    Each start gives every type a few random units, takes some Newton steps on them, then alternates: types of units
-    given parameters (E), one safeguarded Newton step on the expected complete-data log-posterior (generalised M). The
-    log-posterior never falls. Newton on the marginal log-posterior finishes.
+    Each start climbs by EM (:func:`em_climb`). Ends within reach of the best are finished by Newton on the marginal
+    log-posterior; two ends are one mode if they are equally high and, types renamed, hold the same units.
 
     Parameters
     ----------
@@ -108,77 +182,79 @@ def find_modes(
     -------
     Modes
     """
-    n_outcomes = len(data.outcomes)
-    table_shape = jax.eval_shape(density.tables, jnp.zeros(density.size), data)[0].shape
-    n_types = table_shape[0]
+    n_types = jax.eval_shape(density.tables, jnp.zeros(density.size), data)[0].shape[0]
     starts = n_starts if n_types > 1 else 1
-    table_work = int(np.prod(table_shape)) * 4
     record_work = max(int(data.unit.shape[0]), 1) * n_types * 4
-
-    def expected_log_joint(flat: Array, counts: Array, groups: Array, data: ChoiceData) -> Array:
-        table, weights = density.tables(flat, data)
-        return density.log_prior(flat, data) + jnp.vdot(counts, table) + jnp.vdot(groups, weights)
-
-    def m_step(flat: Array, resp: Array, data: ChoiceData, outcome: Array) -> Array:
-        counts, groups = expected_counts(resp, data, outcome, n_outcomes)
-        return _ascend(expected_log_joint, flat, counts, groups, data, work=table_work)[0]
+    climb = em_climb(density, data, max_steps=max_steps, tolerance=tolerance)
 
     @jax.jit
-    def climb(key: Array, data: ChoiceData, outcome: Array) -> tuple[Array, Array]:
-        owner = _random_owners(key, data.n_units, n_types)
-        initial = jax.nn.one_hot(owner, n_types) if n_types > 1 else jnp.ones((data.n_units, 1))
-        flat = jax.lax.fori_loop(0, 4, lambda _, x: m_step(x, initial, data, outcome), jnp.zeros(density.size))
-
-        def body(carry: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
-            flat, value, _, step = carry
-            flat = m_step(flat, responsibilities(density.unit_log_joint(flat, data, outcome)), data, outcome)
-            new = density.log_joint(flat, data, outcome)
-            return flat, new, new - value, step + 1
-
-        def unfinished(carry: tuple[Array, Array, Array, Array]) -> Array:
-            _, _, gain, step = carry
-            return (gain > tolerance) & (step < max_steps)
-
-        value = density.log_joint(flat, data, outcome)
-        flat, value, _, _ = jax.lax.while_loop(unfinished, body, (flat, value, jnp.asarray(jnp.inf), jnp.asarray(0)))
-        return flat, value
-
-    @jax.jit
-    def polish(flat: Array, data: ChoiceData, outcome: Array) -> tuple[Array, Array]:
+    def polish(flat: Array, data: ChoiceData, outcome: Array) -> _Ascent:
         return _ascend(density.log_joint, flat, data, outcome, work=record_work)
 
     keys = jax.random.split(rng_key, starts)
     bar = tqdm(keys, desc="modes (EM)", disable=not progress, leave=False)
     ends = [climb(key, data, outcome) for key in bar]
-    flats = np.stack([np.asarray(flat) for flat, _ in ends])
-    values = np.array([float(value) for _, value in ends])
-    order = np.argsort(-values)
-    best = jnp.asarray(flats[order[0]])
-    for _ in range(20):
-        best, gain = polish(best, data, outcome)
-        if float(gain) < 1e-10:
-            break
-    top = float(density.log_joint(best, data, outcome))
-    distinct, found = _distinct(np.concatenate([[top], values[order]]), tolerance=max(1e-3, 10 * tolerance))
-    found[0] -= 1
-    chosen = np.concatenate([np.asarray(best)[None], flats[order]])[distinct]
-    log_joint = np.concatenate([[top], values[order]])[distinct]
-    prior = np.array([float(density.log_prior(jnp.asarray(flat), data)) for flat in chosen])
-    curvature, gradient = jax.jit(
-        lambda x, d, o: (
-            hessian(density.log_joint, x, d, o, work_per_column=record_work),
-            jax.grad(density.log_joint)(x, d, o),
+    highest = max(float(value) for _, value in ends)
+    log_joint, log_prior = jax.jit(density.log_joint), jax.jit(density.log_prior)
+    memberships = jax.jit(lambda x, d, o: responsibilities(density.unit_log_joint(x, d, o)))
+    weight = np.asarray(data.multiplicity)
+    tops: list[_Top] = []
+    for flat, value in ends:
+        ascent = None
+        if float(value) >= highest - _WORTH_POLISHING:
+            for _ in range(_MOST_POLISHES):
+                ascent = polish(flat, data, outcome)
+                if float(ascent.gain) < _SETTLED:
+                    break
+                flat = ascent.flat
+        top = _Top(
+            np.asarray(flat),
+            float(log_joint(flat, data, outcome)),
+            np.asarray(memberships(flat, data, outcome)),
+            ascent,
+            1,
         )
-    )(best, data, outcome)
+        same = next((i for i, other in enumerate(tops) if _same_mode(top, other, weight)), None)
+        if same is None:
+            tops.append(top)
+        else:
+            better = max(top, tops[same], key=lambda one: one.log_joint)
+            tops[same] = better._replace(found=tops[same].found + 1)
+    tops.sort(key=lambda top: -top.log_joint)
+    ascent = tops[0].ascent
+    if ascent is None:  # only an end within reach of the best is polished, and the best is one
+        raise RuntimeError("the best end of EM was not polished")
+    values = np.array([top.log_joint for top in tops])
+    prior = np.array([float(log_prior(jnp.asarray(top.flat), data)) for top in tops])
     return Modes(
-        flat=chosen,
-        log_joint=log_joint,
-        log_likelihood=log_joint - prior,
-        found=found,
-        precision=-np.asarray(curvature),
-        gradient_norm=float(np.abs(np.asarray(gradient)).max(initial=0.0)),
-        gap=float(log_joint[0] - log_joint[1]) if len(log_joint) > 1 else float("inf"),
+        flat=np.stack([top.flat for top in tops]),
+        log_joint=values,
+        log_likelihood=values - prior,
+        found=np.array([top.found for top in tops]),
+        precision=-np.asarray(ascent.curvature),
+        gradient_norm=float(np.abs(np.asarray(ascent.gradient)).max(initial=0.0)),
+        gap=float(values[0] - values[1]) if len(values) > 1 else float("inf"),
     )
+
+
+class _Top(NamedTuple):
+    """Where a start ended."""
+
+    flat: np.ndarray
+    log_joint: float
+    memberships: np.ndarray
+    ascent: _Ascent | None
+    found: int
+
+
+def _same_mode(one: _Top, other: _Top, weight: np.ndarray) -> bool:
+    """Whether two ends are one mode up to the names of its types: equally high, with the same units in each type."""
+    if abs(one.log_joint - other.log_joint) > _SAME_HEIGHT:
+        return False
+    shared = (one.memberships * weight[:, None]).T @ other.memberships
+    mine, theirs = linear_sum_assignment(-shared)
+    moved = np.abs(one.memberships[:, mine] - other.memberships[:, theirs]).sum(1)
+    return bool(weight @ moved <= _SAME_MEMBERS * weight.sum())
 
 
 def _random_owners(key: Array, n_units: int, n_types: int) -> Array:
@@ -186,16 +262,3 @@ def _random_owners(key: Array, n_units: int, n_types: int) -> Array:
     few = min(max(5, n_units // (4 * n_types)), max(n_units // n_types, 1))
     rank = jnp.argsort(jnp.argsort(jax.random.uniform(key, (n_units,))))
     return jnp.where(rank < few * n_types, rank % n_types, n_types)
-
-
-def _distinct(values: np.ndarray, *, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of values that differ by more than ``tolerance`` (values descend), and how many share each."""
-    index = [0]
-    found = [1]
-    for i in range(1, len(values)):
-        if values[index[-1]] - values[i] > tolerance:
-            index.append(i)
-            found.append(1)
-        else:
-            found[-1] += 1
-    return np.array(index), np.array(found)

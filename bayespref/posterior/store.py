@@ -132,14 +132,14 @@ def _content_hash(tree: xr.DataTree) -> str:
     """SHA-256 of every group: names, dimensions, values and attributes, as they are after a netCDF round trip."""
     digest = hashlib.sha256()
     for node in sorted(tree.subtree, key=lambda node: node.path):
-        attrs = {str(key): value for key, value in node.attrs.items() if key != _HASH}
-        digest.update(json.dumps([node.path, attrs], sort_keys=True, default=_plain).encode())
+        attrs = {str(key): _plain(value) for key, value in node.attrs.items() if key != _HASH}
+        digest.update(json.dumps([node.path, attrs], sort_keys=True).encode())
         dataset = node.to_dataset(inherit=False)
         for name in sorted(str(name) for name in dataset.variables):
             variable = dataset[name].variable
-            attrs = {str(key): value for key, value in variable.attrs.items()}
+            attrs = {str(key): _plain(value) for key, value in variable.attrs.items()}
             head = [name, [str(dim) for dim in variable.dims], list(variable.shape), attrs]
-            digest.update(json.dumps(head, sort_keys=True, default=_plain).encode())
+            digest.update(json.dumps(head, sort_keys=True).encode())
             digest.update(_bytes(variable.values))
     return digest.hexdigest()
 
@@ -154,8 +154,8 @@ def _bytes(values: NDArray[np.generic]) -> bytes:
 
 
 def _plain(value: object) -> object:
-    """JSON form of the scalars and arrays that netCDF attributes hold."""
-    return np.asarray(value).tolist()
+    """JSON form of an attribute; netCDF does not tell a list of one from its only entry."""
+    return np.atleast_1d(np.asarray(value)).tolist()
 
 
 def _umask() -> int:
