@@ -61,6 +61,7 @@ def fit(
     warmup: int = 200,
     draws: int = 1000,
     n_starts: int = 10,
+    checkpoint: str | os.PathLike[str] | None = None,
     progress: bool = True,
 ) -> xr.DataTree:
     """Fit a model: posterior modes by EM, then NUTS from the best mode, types aligned, one DataTree.
@@ -79,6 +80,8 @@ def fit(
         Sampler sizes; ``draws`` counts kept draws per chain.
     n_starts : int
         EM starts.
+    checkpoint : path, optional
+        Folder to keep the chains in: the same call after an interruption goes on where it stopped, with the same draws.
     progress : bool
         Show progress bars.
 
@@ -122,6 +125,7 @@ def fit(
             warmup=warmup,
             draws=draws,
             n_starts=n_starts,
+            checkpoint=None if checkpoint is None else Path(checkpoint),
             progress=progress,
         )
         alignment = match_types(fitted.evaluated.overlap)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -11,6 +12,8 @@ import numpy as np
 from jaxtyping import Array, Float
 from numpyro.infer.hmc import hmc
 from tqdm.auto import tqdm
+
+from bayespref.fit.checkpoint import fingerprint, read_checkpoint, write_checkpoint
 
 _LEAST_CURVATURE = 1e-8
 _STATS = ("diverging", "energy", "num_steps", "accept_prob", "potential_energy")
@@ -66,6 +69,7 @@ def sample_nuts(
     draws: int = 500,
     target_accept: float = 0.8,
     block: int = 50,
+    checkpoint: Path | None = None,
     progress: bool = True,
 ) -> Draws:
     """Draw from the posterior with NUTS whitened at a mode.
@@ -86,12 +90,20 @@ def sample_nuts(
         Acceptance rate aimed at.
     block : int
         Draws per compiled call, the unit of progress.
+    checkpoint : pathlib.Path, optional
+        Folder that keeps every chain's state and draws, rewritten after each block. A run that finds its own
+        checkpoints goes on from them and returns the draws it would have returned uninterrupted.
     progress : bool
         Show a progress bar.
 
     Returns
     -------
     Draws
+
+    Raises
+    ------
+    FitFileError
+        If the checkpoints belong to another run, or cannot be read or written.
 
     Notes
     -----
@@ -116,10 +128,11 @@ def sample_nuts(
 
         return jax.lax.scan(step, state, None, length=block)
 
-    total = -(-(warmup + draws) // block) * block
+    blocks = -(-(warmup + draws) // block)
+    mark = "" if checkpoint is None else fingerprint(passed, rng_key, chains, warmup, draws, target_accept, block)
     flats, stats = [], []
-    with tqdm(total=chains * (warmup + draws), desc="posterior (NUTS)", disable=not progress, leave=False) as bar:
-        for key in jax.random.split(rng_key, chains):
+    with tqdm(total=chains * blocks * block, desc="posterior (NUTS)", disable=not progress, leave=False) as bar:
+        for chain, key in enumerate(jax.random.split(rng_key, chains)):
             start_key, chain_key = jax.random.split(key)
             state = init_kernel(
                 jax.random.normal(start_key, mode.shape),
@@ -132,19 +145,25 @@ def sample_nuts(
                 model_args=passed,
                 rng_key=chain_key,
             )
-            pieces = []
-            for done in range(0, total, block):
+            pieces: list[Any] = []
+            done = 0
+            if checkpoint is not None:
+                shape = jax.eval_shape(advance, state, passed)[1]
+                found = read_checkpoint(checkpoint, state, shape, chain=chain, mark=mark)
+                if found is not None:
+                    state, drawn, done = found
+                    pieces = [drawn]
+                    bar.update(done * block)
+            for _ in range(done, blocks):
                 state, piece = advance(state, passed)
                 pieces.append(jax.device_get(piece))
-                bar.update(min(block, warmup + draws - done))
-            z = np.concatenate([piece[0] for piece in pieces])[warmup : warmup + draws]
+                done += 1
+                if checkpoint is not None:
+                    write_checkpoint(checkpoint, state, pieces, chain=chain, blocks=done, mark=mark)
+                bar.update(block)
+            z, seen = jax.tree.map(lambda *parts: np.concatenate(parts)[warmup : warmup + draws], *pieces)
             flats.append(np.asarray(mode) + z @ np.asarray(factor).T)
-            stats.append(
-                {
-                    name: np.concatenate([piece[1][name] for piece in pieces])[warmup : warmup + draws]
-                    for name in pieces[0][1]
-                }
-            )
+            stats.append(seen)
     renamed = {"num_steps": "n_steps", "accept_prob": "acceptance_rate", "potential_energy": "lp"}
     merged = {renamed.get(name, name): np.stack([chain[name] for chain in stats]) for name in stats[0]}
     merged["lp"] = -merged["lp"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -57,6 +58,7 @@ def fit_model(
     warmup: int,
     draws: int,
     n_starts: int,
+    checkpoint: Path | None,
     progress: bool,
 ) -> Fitted:
     """Fit a model to arranged data; call it in 64-bit mode.
@@ -73,6 +75,8 @@ def fit_model(
         Seed.
     chains, warmup, draws, n_starts : int
         Sizes.
+    checkpoint : pathlib.Path or None
+        Folder to keep the chains in, so that an interrupted run resumes.
     progress : bool
         Show progress bars.
 
@@ -93,6 +97,7 @@ def fit_model(
         chains=chains,
         warmup=warmup,
         draws=draws,
+        checkpoint=checkpoint,
         progress=progress,
     )
     evaluated = evaluate_draws(density, sampled.flat, data, outcome, best)
