@@ -49,6 +49,21 @@ def non_negative(name: str, values: ArrayLike) -> NDArray[np.float64]:
     return array
 
 
+def positive(name: str, value: float) -> float:
+    """Return ``value`` as a float, refusing what is not a finite number above zero."""
+    number = finite(name, value)
+    if number.ndim or not number > 0:
+        raise ValueError(f"{name}: must be a finite number above zero, got {value!r}")
+    return float(number)
+
+
+def at_least(name: str, value: int, least: int) -> int:
+    """Return ``value``, refusing what is not a whole number of at least ``least``."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise ValueError(f"{name}: must be a whole number of at least {least}, got {value!r}")
+    return int(value)
+
+
 def between(name: str, values: ArrayLike, low: float, high: float) -> NDArray[np.float64]:
     """Return ``values`` as float64, refusing entries outside the closed interval [low, high]."""
     array = as_float(name, values)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 import bayespref
 from bayespref.bounds.regions import as_regions, bounds_dataset, draw_bounds, region_games
-from bayespref.checks import one_of
+from bayespref.checks import at_least, one_of, positive
 from bayespref.choice import ChoiceData, choice_data
 from bayespref.comparisons import Comparisons
 from bayespref.data.bundle import load_train_tickets
@@ -106,9 +106,13 @@ def fit(
     """
     function, name = _resolve(model)
     chosen = _options(function, name, comparisons, options)
-    for label, value in (("chains", chains), ("draws", draws), ("n_starts", n_starts)):
-        if value < 1:
-            raise ValueError(f"{label}: must be at least 1, got {value}")
+    for label, value, least in (
+        ("chains", chains, 1),
+        ("draws", draws, 1),
+        ("warmup", warmup, 0),
+        ("n_starts", n_starts, 1),
+    ):
+        at_least(label, value, least)
     if comparisons.counts.total.size == 0:
         raise ModelError("comparisons: the table has no comparison of positive weight to fit")
     observed = bool(chosen.get("types_observed", False))
@@ -495,6 +499,11 @@ def _options(
     if given.get("types_observed"):
         comparisons.codes("context")
         given.setdefault("n_types", len(comparisons.contexts))
+    for option, value in given.items():
+        if option.endswith(("_scale", "_concentration")):
+            positive(option, value)
+        elif option.startswith("n_"):
+            at_least(option, value, 1)
     return allowed | given
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
@@ -54,7 +55,7 @@ def write_checkpoint(path: Path, state: Any, pieces: list[Any], *, chain: int, b
     FitFileError
         If the folder cannot be written; an earlier checkpoint is kept.
     """
-    leaves = {f"state{i}": _data(leaf) for i, leaf in enumerate(jax.tree.leaves(state))}
+    leaves: dict[str, Any] = {f"state{i}": _data(leaf) for i, leaf in enumerate(jax.tree.leaves(state))}
     joined = jax.tree.map(lambda *blocks: np.concatenate(blocks), *pieces)
     leaves |= {f"drawn{i}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(joined))}
     try:
@@ -120,13 +121,13 @@ def read_checkpoint(path: Path, state: Any, piece: Any, *, chain: int, mark: str
 
 def _data(leaf: Any) -> np.ndarray:
     """Array of a leaf; a random key as its words."""
-    if isinstance(leaf, jax.Array) and jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+    if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         leaf = jax.random.key_data(leaf)
     return np.asarray(leaf)
 
 
 def _like(stored: np.ndarray, leaf: Any) -> Array:
     """Give stored words or numbers the kind of a fresh leaf."""
-    if isinstance(leaf, jax.Array) and jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-        return jax.random.wrap_key_data(jax.numpy.asarray(stored))
-    return jax.numpy.asarray(stored, dtype=getattr(leaf, "dtype", None))
+    if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        return jnp.asarray(jax.random.wrap_key_data(jnp.asarray(stored)))
+    return jnp.asarray(stored, dtype=getattr(leaf, "dtype", None))
