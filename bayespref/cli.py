@@ -20,7 +20,16 @@ if TYPE_CHECKING:
 
     from bayespref.comparisons import Comparisons
 
-_INPUT_ERRORS = (TableError, FitFileError, ModelError, PolicyFileError, RangeRefutedError, ValueError, TypeError)
+_INPUT_ERRORS = (
+    TableError,
+    FitFileError,
+    ModelError,
+    PolicyFileError,
+    RangeRefutedError,
+    ValueError,
+    TypeError,
+    OSError,
+)
 
 app = typer.Typer(
     name="bayespref",
@@ -48,6 +57,10 @@ RangeOption = Annotated[
 CostOption = Annotated[float, typer.Option("--cost", help="Cost of deferring, log-odds of reward.")]
 ItemOption = Annotated[list[str] | None, typer.Option("--item", help="Item to decide among; repeat (default: all).")]
 RegionOption = Annotated[str, typer.Option(help="What a decision sees: state, or state_type.")]
+NewRangeOption = Annotated[
+    tuple[float, float] | None, typer.Option("--range", help="Assumed range of rewards, log-odds.", show_default=False)
+]
+NewRegionOption = Annotated[str | None, typer.Option("--regions", help="state, or state_type.", show_default=False)]
 JsonOption = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 OutOption = Annotated[Path, typer.Option("--out", help="File to write.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="No progress bars.")]
@@ -129,6 +142,7 @@ def run(
     from bayespref import workflow
     from bayespref.posterior.store import save_fit
 
+    out.mkdir(parents=True, exist_ok=True)
     comparisons = _read(table, adapter, column, feature)
     tree = workflow.run(
         comparisons,
@@ -140,7 +154,6 @@ def run(
         items=item,
         progress=not quiet,
     )
-    out.mkdir(parents=True, exist_ok=True)
     _say_verdicts(tree)
     typer.echo(save_fit(tree, out / "fit.nc"))
     decisions = workflow.policy(tree, c_defer=cost)
@@ -153,13 +166,15 @@ def run(
 def report(
     tree: Tree,
     cost: CostOption = 0.1,
+    reward_range: NewRangeOption = None,
+    item: ItemOption = None,
+    regions: NewRegionOption = None,
     out: OutOption = Path("report.html"),
 ) -> None:
-    """Write the single-file HTML report of an analysed fit."""
+    """Write the single-file HTML report of a fit; options that are given replace the analysis saved with it."""
     from bayespref import workflow
-    from bayespref.posterior.store import load_fit
 
-    typer.echo(workflow.report([(tree.stem, _analysed(load_fit(tree)))], out, c_defer=cost))
+    typer.echo(workflow.report([(tree.stem, _analysed(tree, reward_range, item, regions))], out, c_defer=cost))
 
 
 @app.command()
@@ -167,17 +182,20 @@ def defer(
     tree: Tree,
     cost: CostOption = 0.1,
     rule: Annotated[str, typer.Option(help="set_pure, chow or credible.")] = "set_pure",
+    reward_range: NewRangeOption = None,
+    item: ItemOption = None,
+    regions: NewRegionOption = None,
     out: OutOption = Path("policy.json"),
     as_json: JsonOption = False,
 ) -> None:
-    """Decide per region whether to act or defer, and save the policy."""
+    """Decide per region whether to act or defer; options that are given replace the analysis saved with the fit."""
     from bayespref import workflow
-    from bayespref.posterior.store import load_fit
 
-    decisions = workflow.policy(_analysed(load_fit(tree)), c_defer=cost, rule=rule)
+    decisions = workflow.policy(_analysed(tree, reward_range, item, regions), c_defer=cost, rule=rule)
     decisions.save(out)
     table = decisions.to_table()
-    typer.echo(json.dumps(table.to_dict(orient="records"), default=str) if as_json else table.to_string(index=False))
+    rows = table.astype(object).where(table.notna(), None).to_dict(orient="records")
+    typer.echo(json.dumps(rows, allow_nan=False) if as_json else table.to_string(index=False))
     typer.echo(out, err=as_json)
 
 
@@ -208,10 +226,16 @@ def _options(types: int | None) -> dict[str, Any]:
     return {} if types is None else {"n_types": types}
 
 
-def _analysed(tree: xr.DataTree) -> xr.DataTree:
+def _analysed(
+    path: Path, reward_range: tuple[float, float] | None, items: list[str] | None, regions: str | None
+) -> xr.DataTree:
+    from bayespref.posterior.store import load_fit
     from bayespref.workflow import analyse
 
-    return tree if "defer" in tree.children else analyse(tree)
+    tree = load_fit(path)
+    given: dict[str, Any] = {"reward_range": reward_range, "items": items, "regions": regions}
+    changed = {name: value for name, value in given.items() if value is not None}
+    return tree if "defer" in tree.children and not changed else analyse(tree, **changed)
 
 
 def _say_verdicts(tree: xr.DataTree) -> None:

@@ -47,6 +47,8 @@ from bayespref.posterior.verdict import convergence
 from bayespref.simulate.scenarios import blind_spot
 
 _VERSIONS = ("bayespref", "numpyro", "jax", "numpy", "xarray", "arviz-base", "arviz-stats")
+REGIONS = ("state", "state_type")
+TYPE_WEIGHTS = ("population", "logged")
 _MOST_FLOATS = 2e8
 _DEMO_COST = 0.3
 
@@ -128,7 +130,7 @@ def fit(
             chains=chains,
             warmup=warmup,
             draws=draws,
-            n_starts=n_starts,
+            n_starts=1 if observed else n_starts,
             checkpoint=None if checkpoint is None else Path(checkpoint),
             progress=progress,
         )
@@ -165,7 +167,7 @@ def fit(
         unit_labels=unit_labels(comparisons, by_context=observed),
         unconstrained=fitted.draws.flat,
         coordinate_names=fitted.density.names,
-        fit=_fit_group(fitted, alignment, ranking, expected, data, n_starts),
+        fit=_fit_group(fitted, alignment, ranking, expected, data),
         comparisons=comparisons,
         meta=meta,
     )
@@ -224,8 +226,8 @@ def analyse(
     ValueError
         If an item is unknown, or the arrays would not fit in memory (name fewer items then).
     """
-    one_of("regions", regions, ("state", "state_type"))
-    one_of("type_weights", type_weights, ("population", "logged"))
+    one_of("regions", regions, REGIONS)
+    one_of("type_weights", type_weights, TYPE_WEIGHTS)
     comparisons = tree_comparisons(tree)
     posterior = tree["posterior"].to_dataset()
     chosen = _item_codes(comparisons, items)
@@ -358,6 +360,9 @@ def run(
         if isinstance(table, Comparisons)
         else read_comparisons(table, adapter=adapter, columns=columns, features=features)
     )
+    one_of("regions", regions, REGIONS)
+    one_of("type_weights", type_weights, TYPE_WEIGHTS)
+    _item_codes(comparisons, items)  # a wrong request is refused before the fit, not after it
     tree = fit(model, comparisons, rng_key=rng_key, options=options, progress=progress)
     return analyse(
         tree,
@@ -446,7 +451,7 @@ def demo(folder: str | os.PathLike[str], *, progress: bool = True, say: Callable
             world.comparisons,
             {
                 "model": "latent_types",
-                "options": {"types_observed": True},
+                "options": {"types_observed": True, "reward_scale": 2.0},
                 "reward_range": world.reward_range,
                 "regions": "state_type",
             },
@@ -555,17 +560,20 @@ def _fit_group(
     ranking: NDArray[np.intp],
     expected: NDArray[np.float64],
     data: ChoiceData,
-    n_starts: int,
 ) -> xr.Dataset:
-    """Modes, alignment and expected counts."""
+    """Modes, model variables at the best one, alignment and expected counts."""
     modes = fitted.modes
+    at_mode = {}
+    for name, dims in VARIABLE_DIMS.items():
+        if name in fitted.at_mode:
+            value = np.asarray(fitted.at_mode[name])
+            at_mode[f"mode_{name}"] = (dims, np.take(value, ranking, dims.index(TYPE)) if TYPE in dims else value)
     return xr.Dataset(
         {
             "mode_log_joint": ("mode", modes.log_joint),
             "mode_log_likelihood": ("mode", modes.log_likelihood),
             "mode_found": ("mode", modes.found),
-            "mode_reward": ((STATE, TYPE, ITEM), np.asarray(fitted.at_mode["reward"])[:, ranking]),
-            "mode_type_weight": ((TYPE,), np.asarray(fitted.at_mode["type_weight"])[ranking]),
+            **at_mode,
             "switched": ((CHAIN, DRAW), alignment.switched),
             "agreement": ((CHAIN, DRAW), alignment.agreement),
             "expected_count": ((TYPE, "question", "outcome"), expected),
@@ -577,7 +585,7 @@ def _fit_group(
         attrs={
             "mode_gap": modes.gap,
             "gradient_norm": modes.gradient_norm,
-            "n_starts": n_starts if len(ranking) > 1 else 1,
+            "n_starts": int(modes.found.sum()),
             "version": bayespref.__version__,
         },
     )

@@ -15,7 +15,7 @@ world = blind_spot(seed=1)
 tree = run(
     world.comparisons,
     model="latent_types",
-    options={"types_observed": True},
+    options={"types_observed": True, "reward_scale": 2.0},
     reward_range=world.reward_range,
     regions="state_type",
     progress=False,
