@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 # Rows behind the last region in every outcome table, in order of precedence.
 _MISSING, _UNSEEN, _UNKNOWN, _NOT_OFFERED = range(4)
-_DEFAULTS = ("missing_value", "unseen_state", "unknown_item", "score_above_threshold")
+_DEFAULTS = ("missing_value", "unseen_state", "unknown_item", "not_offered")
 
 
 class Verdict(NamedTuple):

@@ -122,7 +122,7 @@ def test_items_on_offer_must_be_known_and_hold_the_action(kind):
     assert result["decision"] == ["act", "defer", "defer", "act", "defer", "defer", "defer"]
     assert result["reason"] == [
         "score_below_threshold",
-        "score_above_threshold",
+        "not_offered",
         "unknown_item",
         "score_below_threshold",
         "missing_value",
@@ -163,7 +163,7 @@ def test_frames_of_all_kinds_single_lookups_and_a_plain_dictionary_agree(seed):
         elif a == "e":
             expected.append(("defer", None, "unknown_item"))
         elif policy.action[at] is not None and policy.action[at] not in (a, b):
-            expected.append(("defer", None, "score_above_threshold"))
+            expected.append(("defer", None, "not_offered"))
         else:
             expected.append((str(policy.decision[at]), policy.action[at], str(policy.reason[at])))
     for build in KINDS.values():
