@@ -17,6 +17,7 @@ from jaxtyping import Array
 from numpy.typing import NDArray
 
 import bayespref
+from bayespref.bounds.assumed import assumed_draws
 from bayespref.bounds.regions import as_regions, bounds_dataset, draw_bounds, region_games
 from bayespref.checks import at_least, one_of, positive
 from bayespref.choice import ChoiceData, choice_data
@@ -182,6 +183,7 @@ def analyse(
     regions: str = "state",
     type_weights: str = "population",
     items: Sequence[str] | None = None,
+    assumptions: Mapping[str, Any] | None = None,
     n_min: float = 1.0,
     floor: float = 0.001,
     tolerance: float = 1.0,
@@ -207,6 +209,9 @@ def analyse(
         state, or those who asked about the state so far. The second trusts that deployment selects as the log did.
     items : sequence of str, optional
         Items a decision may choose among; all by default. Graphs use every item.
+    assumptions : mapping, optional
+        Restrictions that carry information into what was not compared, as in :func:`bayespref.bounds.bounds`; they
+        narrow bounds and scores, and are named in both.
     n_min : float
         Fewest comparisons that make an edge.
     floor : float
@@ -250,7 +255,14 @@ def analyse(
     seen = graph["present"].transpose(STATE, ITEM).values
     among = reward.isel(item=chosen)
     component = among.isel(sample=0).copy(data=typed.component[..., chosen])
-    by_draw = draw_bounds(reward.values, typed.component, chosen, reward_range, range_policy)
+    if assumptions:
+        labels = (comparisons.states, tuple(reward[TYPE].values.tolist()), comparisons.items)
+        compared = typed.wins + np.swapaxes(typed.wins, -1, -2) >= edge_floor(n_min)
+        by_draw = assumed_draws(
+            reward.values, typed.component, compared, chosen, assumptions, labels, reward_range, range_policy
+        )
+    else:
+        by_draw = draw_bounds(reward.values, typed.component, chosen, reward_range, range_policy)
     bounds = bounds_dataset(by_draw, component, chosen, range_policy=range_policy, level=level)
     disagree = contrasts_dataset(
         reward,
