@@ -1,0 +1,1 @@
+"""Overlap design: which comparisons to collect, what they cost, and a certificate that no others do better."""
