@@ -507,6 +507,18 @@ class Saturation(NamedTuple):
 def saturation(dz: Float[np.ndarray, "n feature"], w: Float[np.ndarray, "*draw feature"]) -> Saturation:
     """Mean curvature of the labels and share of margins beyond 3 log-odds; NaN without comparisons.
 
+    Parameters
+    ----------
+    dz : float array, shape (n, feature)
+        Feature differences of the comparisons.
+    w : float array, shape (..., feature)
+        Coefficients, log-odds per unit; leading axes (draws) are kept.
+
+    Returns
+    -------
+    Saturation
+        Mean of ``g(u)``, four times it (1 where every margin is 0), and the share of ``|u| > 3``.
+
     Examples
     --------
     >>> saturation(np.array([[0.0], [4.0]]), np.ones(1)).share_saturated.tolist()
@@ -609,7 +621,7 @@ def quadrant_mass(
 
 
 class GaussianCurvature(NamedTuple):
-    """a0 = E g(s x) and a2 = E x^2 g(s x) for a standard normal x."""
+    """Moments a0 = E g(s x) and a2 = E x^2 g(s x) for a standard normal x."""
 
     a0: NDArray[np.float64]
     a2: NDArray[np.float64]

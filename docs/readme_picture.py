@@ -1,4 +1,7 @@
-"""Draw the picture of the README: where nobody asked, posterior draws toss a coin (run: python docs/readme_picture.py)."""
+"""Draw the picture of the README: where nobody asked, posterior draws toss a coin.
+
+Run with: python docs/readme_picture.py
+"""
 
 from pathlib import Path
 
@@ -35,14 +38,17 @@ for row, column in zip(rows.ravel(), columns.ravel(), strict=True):
             plt.Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, hatch="////", edgecolor="0.55", linewidth=0)
         )
     label = f"{count[row, column]:,.0f}" if count[row, column] else "never asked"
-    axes[0].text(column, row, label, ha="center", va="center", backgroundcolor="none" if count[row, column] else "white")
+    behind = "none" if count[row, column] else "white"
+    axes[0].text(column, row, label, ha="center", va="center", backgroundcolor=behind)
 axes[0].set(xticks=range(len(types)), yticks=range(len(states)), xticklabels=types, yticklabels=states)
 axes[0].set_title("20,000 comparisons, two cells nobody visited", loc="left", fontsize=11)
 place = np.arange(count.size)
 flat, missing = disagreement.ravel(), count.ravel() == 0
 names = [f"{state}, {kind}" for state in states for kind in types]
 axes[1].barh(place[~missing], flat[~missing], color="#0072b2", label="observed: act")
-axes[1].barh(place[missing], flat[missing], color="#d55e00", hatch="////", edgecolor="white", label="never asked: defer")
+axes[1].barh(
+    place[missing], flat[missing], color="#d55e00", hatch="////", edgecolor="white", label="never asked: defer"
+)
 axes[1].plot(flat[~missing], place[~missing], "o", color="#0072b2", markersize=5)
 axes[1].axvline(0.5, color="0.3", linewidth=1, linestyle="--")
 axes[1].text(0.493, -0.62, "coin toss", ha="right", va="center", fontsize=9, color="0.3")

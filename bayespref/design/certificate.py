@@ -38,7 +38,7 @@ def project(W: Float[np.ndarray, "*lead d d"]) -> Float[np.ndarray, "*lead d d"]
 
 
 def loads(program: Program, dual: NDArray[np.float64]) -> NDArray[np.float64]:
-    """q_a = sum over groups of tr(W_g M_a^g), shape (A,)."""
+    """Loads q_a = sum over groups of tr(W_g M_a^g), shape (A,)."""
     groups = len(dual)
     return np.asarray(sum(program.flat[g] @ dual[g].ravel() for g in range(groups)), dtype=np.float64)
 
