@@ -103,7 +103,7 @@ def test_contraction_tells_missing_cells_from_observed_ones(case):
 
 
 def test_a_region_that_cannot_see_the_type_carries_the_missing_type_at_its_weight(case):
-    world, tree, order = case
+    world, tree, _ = case
     by_state = workflow.analyse(tree, reward_range=world.reward_range, regions="state")
     blind = world.missing.any(1)
     value = by_state["defer"]["value_identified"].values
