@@ -24,7 +24,15 @@ from bayespref.comparisons import Comparisons
 from bayespref.dims import A_WINS, B_WINS, BOTH_BAD, TIE
 from bayespref.errors import ModelError
 
-INTERNAL_SITES = ("log_prob_table", "unit_log_joint", "type_log_weight", "annotator_log_lik")
+INTERNAL_SITES = (
+    "log_prob_table",
+    "unit_log_joint",
+    "type_log_weight",
+    "annotator_log_lik",
+    "class_type",
+    "class_log_decisiveness",
+    "class_trait",
+)
 """Sites that models record for the fitting methods; they never reach a posterior tree."""
 _IMPOSSIBLE = -1e9
 
@@ -42,8 +50,23 @@ _IMPOSSIBLE = -1e9
         "multiplicity",
         "group",
         "features",
+        "asked",
+        "group_size",
+        "group_context",
+        "group_environment",
+        "environment",
     ],
-    meta_fields=["n_states", "n_items", "n_groups", "outcomes"],
+    meta_fields=[
+        "n_states",
+        "n_items",
+        "n_groups",
+        "outcomes",
+        "n_contexts",
+        "n_environments",
+        "positions",
+        "context_role",
+        "environment_role",
+    ],
 )
 @dataclass(frozen=True)
 class ChoiceData:
@@ -60,13 +83,28 @@ class ChoiceData:
     multiplicity : float array, shape (unit,)
         How many identical units this unit stands for.
     group : int array, shape (unit,)
-        Context of the unit (0 without contexts).
+        What the unit's type weights may depend on: its context where units are grouped by context; otherwise its
+        (context, environment) as far as these are constant within every annotator (0 where neither is).
     features : float array, shape (item, feature), or None
         Item attributes.
     n_states, n_items, n_groups : int
         Sizes.
     outcomes : tuple of int
         Outcome codes the likelihood allows, in column order.
+    asked : float array, shape (row, question)
+        How often each question was asked: one row a context where units are grouped by context, else one row.
+    group_size : float array, shape (group,)
+        Units in each group. ``asked`` and ``group_size`` describe the design and stay when records are taken away.
+    group_context, group_environment : int array, shape (group,)
+        Context and environment of each group (0 where they do not define groups).
+    environment : int array, shape (question,)
+        Environment a question was asked in: with annotators and several environments, questions are told apart by it.
+    n_contexts, n_environments : int
+        Sizes (1 where absent).
+    positions : bool
+        Whether the table says which item was shown first.
+    context_role, environment_role : {"absent", "varies", "constant"}
+        Whether each annotator has one context, or one environment.
     """
 
     state: Int[Array, " question"]
@@ -83,6 +121,16 @@ class ChoiceData:
     n_items: int
     n_groups: int
     outcomes: tuple[int, ...]
+    asked: Float[Array, "row question"]
+    group_size: Float[Array, " group"]
+    group_context: Int[Array, " group"]
+    group_environment: Int[Array, " group"]
+    environment: Int[Array, " question"]
+    n_contexts: int
+    n_environments: int
+    positions: bool
+    context_role: str
+    environment_role: str
 
     @property
     def n_units(self) -> int:
@@ -134,19 +182,25 @@ def choice_data(
     outcomes = tuple(o for o in (A_WINS, B_WINS, TIE, BOTH_BAD) if o in present)
     column = np.full(4, -1)
     column[list(outcomes)] = np.arange(len(outcomes))
-    questions, question = _unique_rows(counts.state, counts.item_a, counts.item_b, counts.first)
+    split = comparisons.annotator is not None and len(comparisons.environments) > 1
+    asked_in = counts.environment if split else np.zeros_like(counts.environment)
+    questions, question = _unique_rows(counts.state, counts.item_a, counts.item_b, counts.first, asked_in)
+    rows = max(len(comparisons.contexts), 1) if group_by_context else 1
+    asked = np.bincount(context * len(questions) + question, total, rows * len(questions)).reshape(rows, -1)
+    context_role = environment_role = "absent"
     if comparisons.annotator is None:
         units, unit = _unique_rows(question, code, context)
         multiplicity = np.bincount(unit, weights=total, minlength=len(units)).astype(np.float64)
         order = np.unique(unit, return_index=True)[1]
         question, code, unit, total = question[order], code[order], unit[order], np.ones(len(order))
-        group = units[:, 2]
+        group, keys = units[:, 2], np.zeros((rows, 2), dtype=np.int64)
+        keys[:, 0] = np.arange(rows)
     else:
         units, unit = _unique_rows(counts.annotator, context)
         order = np.argsort(unit, kind="stable")
         question, code, unit, total = question[order], code[order], unit[order], total[order]
         multiplicity = np.ones(len(units))
-        group = units[:, 1]
+        group, keys, context_role, environment_role = _unit_groups(comparisons, units, group_by_context)
     data = ChoiceData(
         state=jnp.asarray(questions[:, 0], dtype=jnp.int32),
         item_a=jnp.asarray(questions[:, 1], dtype=jnp.int32),
@@ -160,10 +214,41 @@ def choice_data(
         features=None if comparisons.features is None else jnp.asarray(comparisons.features, dtype=float),
         n_states=comparisons.n_states,
         n_items=comparisons.n_items,
-        n_groups=len(comparisons.contexts) if contexts is not None else 1,
+        n_groups=len(keys),
         outcomes=outcomes,
+        asked=jnp.asarray(asked, dtype=float),
+        group_size=jnp.asarray(np.bincount(group, multiplicity, len(keys)), dtype=float),
+        group_context=jnp.asarray(keys[:, 0], dtype=jnp.int32),
+        group_environment=jnp.asarray(keys[:, 1], dtype=jnp.int32),
+        environment=jnp.asarray(questions[:, 4], dtype=jnp.int32),
+        n_contexts=max(len(comparisons.contexts), 1),
+        n_environments=max(len(comparisons.environments), 1),
+        positions=bool(np.any(counts.first != 0)),
+        context_role=context_role,
+        environment_role=environment_role,
     )
     return data, jnp.asarray(column[code], dtype=jnp.int32)
+
+
+def _unit_groups(
+    comparisons: Comparisons, units: NDArray[np.int64], group_by_context: bool
+) -> tuple[NDArray[np.int64], NDArray[np.int64], str, str]:
+    """Group of each (annotator, context) unit, the (context, environment) of each group, and both columns' roles."""
+    counts = comparisons.counts
+    codes, roles = [], []
+    for name in ("context", "environment"):
+        pairs = _unique_rows(counts.annotator, getattr(counts, name))[0]
+        constant = len(pairs) == len(np.unique(pairs[:, 0])) and getattr(comparisons, name) is not None
+        by_annotator = np.zeros(max(comparisons.n_annotators, 1), dtype=np.int64)
+        if constant:
+            by_annotator[pairs[:, 0]] = pairs[:, 1]
+        codes.append(by_annotator[units[:, 0]])
+        roles.append("absent" if getattr(comparisons, name) is None else "constant" if constant else "varies")
+    if group_by_context:
+        contexts = np.arange(len(comparisons.contexts))
+        return units[:, 1], np.stack([contexts, np.zeros_like(contexts)], axis=1), roles[0], roles[1]
+    keys, group = _unique_rows(*codes)
+    return group, keys, roles[0], roles[1]
 
 
 def zero_sum_basis(n: int) -> Float[np.ndarray, "n n_minus_one"]:
@@ -279,11 +364,12 @@ def tie_logits(data: ChoiceData, *, tie_scale: float, both_bad_scale: float) -> 
 
 
 def type_log_weights(
-    n_types: int, concentration: float, *, observed: bool, n_groups: int
+    n_types: int, concentration: float, *, observed: bool, n_groups: int, log_node: Array | None = None
 ) -> tuple[Float[Array, " type"], Float[Array, "group type"]]:
     """Sample the type weights; return their logs and the log-prior of each type by group.
 
-    With ``observed`` types group g is type g, and every other type is impossible for it.
+    With ``observed`` types group g is type g, and every other type is impossible for it. ``log_node``, shape (node,),
+    splits every type into classes of these fixed log-weights: the second result then has columns (type, node).
     """
     if n_types == 1:
         log_weight = jnp.zeros(1)
@@ -294,6 +380,8 @@ def type_log_weights(
         if n_groups != n_types:
             raise ModelError(f"n_types: observed types need one type a context: {n_groups} contexts, {n_types} types")
         by_group = jnp.where(jnp.eye(n_types, dtype=bool), by_group, _IMPOSSIBLE)
+    if log_node is not None:
+        by_group = (by_group[:, :, None] + log_node).reshape(n_groups, -1)
     numpyro.deterministic("type_log_weight", by_group)
     numpyro.deterministic("type_weight", jnp.exp(log_weight))
     return log_weight, by_group
@@ -326,9 +414,15 @@ def record_likelihood(
     -------
     int array, shape (record,), or None
         The outcomes given, or those simulated.
+
+    Raises
+    ------
+    ModelError
+        If outcomes are to be simulated for records that stand for several answers.
     """
     numpyro.deterministic("log_prob_table", table)
     if outcome is None:
+        _refuse_repeats(data)
         asked = _by_unit(jax.scipy.special.logsumexp(table, axis=2)[:, data.question].T, data)
         with numpyro.plate("annotator", data.n_units):
             kind = numpyro.sample("type", dist.Categorical(logits=by_group[data.group] + asked))
@@ -340,6 +434,14 @@ def record_likelihood(
     joint = numpyro.deterministic("unit_log_joint", by_group[data.group] + per_unit)
     numpyro.factor("annotator_log_lik", data.multiplicity * jax.scipy.special.logsumexp(joint, axis=1))
     return outcome
+
+
+def _refuse_repeats(data: ChoiceData) -> None:
+    """Refuse to simulate one outcome for a record that stands for several."""
+    if isinstance(data.count, jax.core.Tracer):
+        return
+    if np.any(np.asarray(data.count) != 1) or np.any(np.asarray(data.multiplicity) != 1):
+        raise ModelError("data: simulation draws one outcome a record; some records stand for several answers")
 
 
 def _by_unit(per_record: Float[Array, "record type"], data: ChoiceData) -> Float[Array, "unit type"]:

@@ -11,7 +11,18 @@ import xarray as xr
 from jaxtyping import Float, Int
 
 from bayespref.comparisons import Comparisons
-from bayespref.dims import ANNOTATOR, CHAIN, DRAW, FEATURE, ITEM, STATE, TYPE, VARIABLE_DIMS
+from bayespref.dims import (
+    ANNOTATOR,
+    CHAIN,
+    CONTEXT,
+    DRAW,
+    ENVIRONMENT,
+    FEATURE,
+    ITEM,
+    STATE,
+    TYPE,
+    VARIABLE_DIMS,
+)
 
 META = "bayespref"
 """Root attribute that holds the provenance as JSON."""
@@ -44,13 +55,15 @@ def variables_dataset(
         STATE: comparisons.states,
         ITEM: comparisons.items,
         FEATURE: comparisons.feature_names,
+        CONTEXT: comparisons.contexts,
+        ENVIRONMENT: comparisons.environments,
         TYPE: types,
     }
     data = {name: ((CHAIN, DRAW, *VARIABLE_DIMS[name]), np.asarray(value)) for name, value in variables.items()}
     used = {dim for dims, _ in data.values() for dim in dims}
     chains, draws = next(iter(variables.values())).shape[:2]
     coords: dict[str, Any] = {CHAIN: np.arange(chains), DRAW: np.arange(draws)}
-    coords |= {dim: np.asarray(labels[dim], dtype=str) for dim in labels if dim in used}
+    coords |= {dim: np.asarray(labels[dim], dtype=str) for dim in labels if dim in used and labels[dim]}
     return xr.Dataset(data, coords=coords, attrs=dict(attrs))
 
 
