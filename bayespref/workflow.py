@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 import bayespref
 from bayespref.bounds.assumed import assumed_draws
-from bayespref.bounds.regions import as_regions, bounds_dataset, draw_bounds, region_games
+from bayespref.bounds.regions import as_regions, bounds_dataset, cell_value, draw_bounds, region_games
 from bayespref.checks import at_least, one_of, positive
 from bayespref.choice import ChoiceData, choice_data
 from bayespref.comparisons import Comparisons
@@ -273,6 +273,7 @@ def analyse(
         typed.strong_component,
         seen,
         (bounds["difference_upper"] - bounds["difference_lower"]).values,
+        cell_value(by_draw, seen[:, chosen]),
         least_edge=edge_floor(n_min),
         floor=floor,
         tolerance=tolerance,

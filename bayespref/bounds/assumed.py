@@ -16,7 +16,7 @@ from bayespref.bounds.regions import DrawBounds
 from bayespref.checks import one_of
 from bayespref.errors import DroppedDraws, InfeasibleRestrictionError
 
-Labels = tuple[Sequence[str], Sequence[str], Sequence[str]]
+_Labels = tuple[Sequence[str], Sequence[str], Sequence[str]]
 """Labels of states, types and items."""
 _ON_REFUTED = ("condition", "raise")
 
@@ -27,7 +27,7 @@ def assumed_draws(
     compared: Bool[np.ndarray, "state type item item_other"] | None,
     chosen: Int[np.ndarray, " chosen"],
     assumptions: Mapping[str, Any],
-    labels: Labels,
+    labels: _Labels,
     reward_range: tuple[float, float],
     range_policy: str,
     *,
@@ -109,7 +109,7 @@ def block_systems(
     component: NDArray[np.int64],
     compared: NDArray[np.bool_] | None,
     assumptions: Mapping[str, Any],
-    labels: Labels,
+    labels: _Labels,
     reward_range: tuple[float, float],
 ) -> list[tuple[NDArray[np.intp], System]]:
     """One system per state, or a single one where an assumption ties states.
@@ -136,7 +136,7 @@ def block_systems(
     return found
 
 
-def _namer(labels: Labels, states: NDArray[np.intp]) -> Callable[[int], str]:
+def _namer(labels: _Labels, states: NDArray[np.intp]) -> Callable[[int], str]:
     _, kinds, items = labels
 
     def name(cell: int) -> str:

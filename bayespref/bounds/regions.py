@@ -144,6 +144,35 @@ def region_games(
     return RegionGames(mixed[..., :, None] - mixed[..., None, :], regret, kept, value, identified)
 
 
+def cell_value(bounds: DrawBounds, available: Bool[np.ndarray, "state chosen"]) -> Float[np.ndarray, "state type"]:
+    """Posterior mean of the minimax regret of every (state, type): what no further data of this kind removes there.
+
+    Parameters
+    ----------
+    bounds : DrawBounds
+        From :func:`draw_bounds`.
+    available : bool array, shape (state, chosen)
+        Items on offer in each state.
+
+    Returns
+    -------
+    float array, shape (state, type)
+        Log-odds; NaN where every draw refutes the range or nothing is on offer.
+
+    Examples
+    --------
+    >>> bounds = draw_bounds(np.zeros((1, 1, 1, 2)), np.array([[[0, 1]]]), np.arange(2), (0.0, 1.0), "raise")
+    >>> cell_value(bounds, np.ones((1, 2), dtype=bool)).tolist()
+    [[0.5]]
+    """
+    kept = ~np.isnan(bounds.upper).any(axis=(-1, -2))
+    value = minimax_regret(bounds.upper, available=available[None, :, None]).value
+    defined = kept & ~np.isnan(value)
+    total = np.where(defined, value, 0.0).sum(0)
+    count = defined.sum(0)
+    return np.asarray(np.divide(total, count, out=np.full(count.shape, np.nan), where=count > 0))
+
+
 def bounds_dataset(
     bounds: DrawBounds, component: xr.DataArray, chosen: Int[np.ndarray, " chosen"], *, range_policy: str, level: float
 ) -> xr.Dataset:

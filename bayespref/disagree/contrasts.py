@@ -24,6 +24,7 @@ def contrasts_dataset(
     strong_component: Int[np.ndarray, "state type item"],
     seen: Bool[np.ndarray, "state item"],
     bound_width: Float[np.ndarray, "state type chosen chosen_other"],
+    value: Float[np.ndarray, "state type"],
     *,
     least_edge: float,
     floor: float,
@@ -47,6 +48,8 @@ def contrasts_dataset(
         Items seen in each state.
     bound_width : float array, shape (state, type, chosen, chosen)
         Width of the bound on each contrast, log-odds.
+    value : float array, shape (state, type)
+        Minimax regret of each cell, log-odds: whether what is unknown there matters for a decision.
     least_edge : float
         Least (expected) count that makes an edge.
     floor : float
@@ -91,7 +94,7 @@ def contrasts_dataset(
         n_effective=float(reward.sizes["sample"]),
     )
     coords = {name: among[name].values.tolist() for name in (STATE, TYPE, ITEM)}
-    marked = to_dataset(flags(design, posterior), design, posterior, coords=coords)
+    marked = to_dataset(flags(design, posterior, value=value), design, posterior, coords=coords)
     table = table.merge(marked, combine_attrs="override")
     dims = (STATE, TYPE, ITEM, ITEM_OTHER)
     reason = contrast_reason(component[..., chosen], strong_component[..., chosen], counts.sum((-1, -2)) == 0)

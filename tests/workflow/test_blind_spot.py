@@ -45,6 +45,16 @@ def test_every_missing_cell_is_flagged_and_no_other(case):
     assert set(tree["disagree"]["primary"].values[flagged]) == {"no_data"}
 
 
+def test_flags_carry_what_the_unknown_could_cost(case):
+    world, tree, order = case
+    missing = world.missing[:, order]
+    low, high = world.reward_range
+    # four items nobody connected: V = R (1 - 1/4)
+    assert np.allclose(tree["disagree"]["value"].values[missing], (high - low) * 0.75)
+    assert np.allclose(tree["disagree"]["value"].values[~missing], 0.0)
+    assert np.array_equal(tree["disagree"]["decision_relevant"].values, missing)
+
+
 def test_bounds_cover_the_truth_in_every_cell(case):
     world, tree, order = case
     truth = world.reward[:, order]
