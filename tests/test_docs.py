@@ -214,7 +214,7 @@ def test_promised_names_that_exist_have_parameters_and_an_example(name):
 
 
 FORBIDDEN = {
-    "a path of one machine": r"(?<![\w.~}])/(?:home|root|Users|work|opt|mnt|farm)/[\w.-]+|(?<!\w)[A-Z]:\\Users\\",
+    "a path of one machine": r"(?<![\w.~}])/(?:home|root|Users|opt|mnt|srv)/[\w.-]+|(?<!\w)[A-Z]:\\Users\\",
     "a job folder": r"/tmp/b[a]sh_jobs",
     "a package registry": r"p[y]pi\.org|p[y]thonhosted|r[e]gistry\.npmjs|d[e]b\.debian|--(?:extra-)?index-u[r]l",
 }
@@ -231,13 +231,13 @@ def test_no_tracked_text_names_a_machine_or_a_package_registry():
 
 @pytest.mark.parametrize(
     "text",
-    ["open('/ho|me/ann/x.csv')", "see /wo|rk/x", "https://py|pi.org/simple", "C:\\Us|ers\\ann", "--index-|url x"],
+    ["open('/ho|me/ann/x.csv')", "see /sr|v/x", "https://py|pi.org/simple", "C:\\Us|ers\\ann", "--index-|url x"],
 )
 def test_a_machine_path_or_a_registry_in_a_text_is_found(text):
     assert len(forbidden_in(text.replace("|", ""))) == 1
 
 
-@pytest.mark.parametrize("text", ["../work/x", "https://example.org/work/x", "notebooks/home/x", "/usr/bin/env bash"])
+@pytest.mark.parametrize("text", ["../srv/x", "https://example.org/srv/x", "notebooks/home/x", "/usr/bin/env bash"])
 def test_relative_paths_and_other_addresses_are_left_alone(text):
     assert forbidden_in(text) == []
 
