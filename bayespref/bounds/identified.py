@@ -159,10 +159,16 @@ def level_bounds(
 
 
 def _within_pairs(cells: Cells) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
-    """Flat positions of same-component pairs, and of their two items."""
+    """Flat positions of same-component pairs, and of their two items, in cells of several components."""
     n_items = cells.component.shape[1]
-    cell, a, b = np.nonzero(cells.component[:, :, None] == cells.component[:, None, :])
+    same = cells.component[:, :, None] == cells.component[:, None, :]
+    cell, a, b = np.nonzero(same & ~_whole(cells)[:, None, None])
     return (cell * n_items + a) * n_items + b, cell * n_items + a, cell * n_items + b
+
+
+def _whole(cells: Cells) -> NDArray[np.bool_]:
+    """Cells whose items form one component."""
+    return np.asarray((cells.component == cells.component[:, :1]).all(axis=1))
 
 
 def _fill(
@@ -175,6 +181,8 @@ def _fill(
     offsets = cells.offsets[block]
     n_draws, n_cells, n_items = offsets.shape
     lower, upper = level_ends(cells, block)
+    whole = _whole(cells)
+    lower[:, whole] = upper[:, whole] = offsets[:, whole]  # a wholly connected cell is points alone
     np.subtract(upper[..., :, None], lower[..., None, :], out=out)
     pair, first, second = pairs
     flat = offsets.reshape(n_draws, n_cells * n_items)

@@ -31,6 +31,8 @@ def least(M, p):
 def linear_maximum(q, *, cost=None, cap=None, floors=None, budget=None):
     """Largest q'p over feasible p by a linear program."""
     n = len(q)
+    scale = np.abs(q).max()  # entries far from one make HiGHS give up
+    q = q / scale
     low = np.zeros(n) if floors is None else floors
     if budget is not None:
         got = linprog(-q, A_ub=[cost], b_ub=[budget], bounds=[(x, None) for x in low], method="highs")
@@ -38,7 +40,7 @@ def linear_maximum(q, *, cost=None, cap=None, floors=None, budget=None):
         rows = {} if cap is None else {"A_ub": [cost], "b_ub": [cap]}
         got = linprog(-q, A_eq=[np.ones(n)], b_eq=[1.0], bounds=[(x, None) for x in low], method="highs", **rows)
     assert got.status == 0
-    return -got.fun
+    return -got.fun * scale
 
 
 def rebuilt_bound(M, dual, criterion, **rules):
