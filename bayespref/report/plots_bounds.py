@@ -66,10 +66,9 @@ def nested_bands(swept: xr.Dataset, *, title: str, truth: float | None = None) -
         bottom.set_ylim(bottom=min(-0.02, -0.04 * float(np.nanmax(rows["value"].values, initial=0.0))))
         if not fits.all():
             edge = float(x[fits].min()) if fits.any() else float(x.max())
-            for axes in (top, bottom):
-                axes.axvspan(float(x.min()), edge, facecolor="none", edgecolor=GREY, hatch="////", linewidth=0)
             key: dict[str, Any] = {"facecolor": "none", "edgecolor": GREY, "hatch": "////", "linewidth": 0}
-            top.add_patch(Rectangle((np.nan, np.nan), 0, 0, label="refuted by the data", **key))
+            top.axvspan(float(x.min()), edge, label="refuted by the data", **key)
+            bottom.axvspan(float(x.min()), edge, **key)
         top.set_ylabel("difference, log-odds")
         bottom.set_ylabel("regret V")
         name = (
@@ -77,6 +76,7 @@ def nested_bands(swept: xr.Dataset, *, title: str, truth: float | None = None) -
         )
         bottom.set_xlabel(f"{name} (stronger to the left)")
         figure.legend(loc="outside lower left", ncols=2, frameon=False, fontsize=9)
+        figure.draw_without_rendering()  # ticks change with the height the legend leaves; the next layout sees them
     return figure
 
 
