@@ -24,16 +24,6 @@ from bayespref.comparisons import Comparisons
 from bayespref.dims import A_WINS, B_WINS, BOTH_BAD, TIE
 from bayespref.errors import ModelError
 
-INTERNAL_SITES = (
-    "log_prob_table",
-    "unit_log_joint",
-    "type_log_weight",
-    "annotator_log_lik",
-    "class_type",
-    "class_log_decisiveness",
-    "class_trait",
-)
-"""Sites that models record for the fitting methods; they never reach a posterior tree."""
 _IMPOSSIBLE = -1e9
 
 

@@ -48,7 +48,7 @@ ColumnOption = Annotated[
 FeatureOption = Annotated[
     list[str] | None, typer.Option("--feature", help="Item attribute in columns NAME_a and NAME_b; repeat for more.")
 ]
-ModelOption = Annotated[str, typer.Option(help="single, latent_types or linear_types.")]
+ModelOption = Annotated[str, typer.Option(help="single, latent_types, linear_types, pooled_types or latent_traits.")]
 TypesOption = Annotated[int | None, typer.Option("--types", help="Number of latent types.")]
 SeedOption = Annotated[int, typer.Option(help="Seed; the same seed gives the same draws.")]
 RangeOption = Annotated[

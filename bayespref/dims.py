@@ -20,21 +20,6 @@ ITEM = "item"
 ITEM_OTHER = "item_other"
 FEATURE = "feature"
 
-ALL_DIMS = (
-    CHAIN,
-    DRAW,
-    COMPARISON,
-    ANNOTATOR,
-    STATE,
-    CONTEXT,
-    ENVIRONMENT,
-    TYPE,
-    TRAIT,
-    ITEM,
-    ITEM_OTHER,
-    FEATURE,
-)
-
 OUTCOMES = ("a", "b", "tie", "both_bad")
 """Outcome labels; the position in this tuple is the integer code used in every array."""
 A_WINS, B_WINS, TIE, BOTH_BAD = range(4)

@@ -280,4 +280,5 @@ def test_out_of_the_wrong_shape_is_refused():
 def test_no_warning_is_raised_on_dropped_draws():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        difference_bounds(np.array([[0.0, 3.0], [0.0, 0.1]]), np.zeros(2, int), range_policy="condition")
+        found = difference_bounds(np.array([[0.0, 3.0], [0.0, 0.1]]), np.zeros(2, int), range_policy="condition")
+    assert found.kept.tolist() == [False, True]
