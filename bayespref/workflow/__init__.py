@@ -1,0 +1,7 @@
+"""The road in order: the only modules, beside the command line, that join stages."""
+
+from bayespref.workflow.analysing import analyse
+from bayespref.workflow.fitting import fit
+from bayespref.workflow.running import demo, policy, report, run
+
+__all__ = ["analyse", "demo", "fit", "policy", "report", "run"]
