@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 STAGES = ["data", "graph", "fit", "posterior", "disagree", "bounds", "defer", "design", "target", "simulate", "report"]
-BASE = ["dims", "errors", "checks", "comparisons", "choice", "information", "weights"]
+BASE = ["dims", "errors", "checks", "files", "comparisons", "choice", "information", "weights"]
 JOINERS = ("workflow", "cli", "__main__")
 """The only modules that import stages (or each other)."""
 VERBS = {("bayespref.fit", "bayespref.workflow")}

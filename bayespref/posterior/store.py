@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayespref.errors import FitFileError, TableError
+from bayespref.files import replacing
 from bayespref.posterior.tree import META, tree_comparisons, tree_meta
 
 FORMAT_VERSION = 1
@@ -51,23 +51,13 @@ def save_fit(tree: xr.DataTree, path: str | os.PathLike[str]) -> Path:
     target = Path(path)
     if not target.parent.is_dir():
         raise FitFileError(f"path: the folder {target.parent} does not exist")
+    sealed = tree.copy()
+    sealed.attrs[_HASH] = _content_hash(tree)
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
-        os.close(handle)
-    except OSError as error:
-        raise FitFileError(f"path: cannot write into {target.parent} ({error.strerror})") from error
-    try:
-        sealed = tree.copy()
-        sealed.attrs[_HASH] = _content_hash(tree)
-        sealed.to_netcdf(name, engine="h5netcdf")
-        os.chmod(name, 0o666 & ~_umask())
-        with open(name, "rb") as written:
-            os.fsync(written.fileno())
-        os.replace(name, target)
+        with replacing(target) as part:
+            sealed.to_netcdf(part, engine="h5netcdf")
     except OSError as error:
         raise FitFileError(f"path: could not write {target} ({error}); the previous file, if any, is kept") from error
-    finally:
-        Path(name).unlink(missing_ok=True)
     return target
 
 
@@ -156,9 +146,3 @@ def _bytes(values: NDArray[np.generic]) -> bytes:
 def _plain(value: object) -> object:
     """JSON form of an attribute; netCDF does not tell a list of one from its only entry."""
     return np.atleast_1d(np.asarray(value)).tolist()
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -23,6 +23,7 @@ from markupsafe import Markup
 from numpy.typing import ArrayLike
 
 from bayespref import __version__
+from bayespref.files import replacing
 from bayespref.report.parts import parts
 from bayespref.report.tables import need_groups
 
@@ -115,12 +116,8 @@ def write_report(sections: Sequence[str], path: str | os.PathLike[str], *, title
         sections=[Markup(section) for section in sections],  # escaped by build_report
     )
     target = Path(path)
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
+    with replacing(target) as part:
         part.write_text(page, encoding="utf-8")
-        os.replace(part, target)
-    finally:
-        part.unlink(missing_ok=True)
     return target
 
 
