@@ -31,7 +31,7 @@ IN_TESTS = OMP_NUM_THREADS=1 MPLBACKEND=Agg JAX_COMPILATION_CACHE_DIR="$(CURDIR)
 	JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES=-1
 PYTEST = $(IN_TESTS) $(BIN)/pytest
 
-.PHONY: help demo test test-fast test-slow test-docstrings test-notebooks check lint types docs rules format notebooks \
+.PHONY: help demo test test-fast test-slow test-docstrings test-notebooks studies check lint types docs rules format notebooks \
 	constraints install dev clean
 
 help: ## list the targets
@@ -63,6 +63,9 @@ else
 	@echo "== notebooks"
 	@$(PYTEST) -q --nbmake --nbmake-timeout=600 $(NOTEBOOKS)
 endif
+
+studies: install ## every study, each against what is expected (SIZE=--full for the documentation's size)
+	@$(BIN)/python -m bayespref study all $(SIZE)
 
 check: dev ## lint, format, types, documentation, pairs of notebooks, import rules
 	@$(MAKE) --no-print-directory --keep-going lint types docs rules
@@ -128,5 +131,5 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/pyvenv.cfg
 
 clean: ## remove what make made
 	rm -rf $(VENV) .venv313 .jax_cache .hypothesis .pytest_cache .mypy_cache .ruff_cache .ipynb_checkpoints
-	rm -rf build dist htmlcov .coverage* *.egg-info docs/_build docs/generated demo-output
+	rm -rf build dist htmlcov .coverage* *.egg-info docs/_build docs/generated demo-output studies-output
 	find . -path ./.git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

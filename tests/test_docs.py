@@ -16,7 +16,7 @@ from numpydoc.docscrape_sphinx import get_doc_object
 from numpydoc.validate import validate
 
 ROOT = Path(__file__).resolve().parents[1]
-CODE = ["bayespref", "models", "tests", "notebooks", "benchmarks", "docs"]
+CODE = ["bayespref", "models", "studies", "tests", "notebooks", "benchmarks", "docs"]
 DOCUMENTS = ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE"]
 
 PUBLIC = {
@@ -60,10 +60,12 @@ WRONG = {
 def module_names() -> list[str]:
     """Every module of the package, by its dotted name."""
     found = []
-    for folder, package in ((ROOT / "bayespref", "bayespref"), (ROOT / "models", "bayespref.models")):
+    linked = ("models", "studies")
+    folders = [(ROOT / "bayespref", "bayespref"), *((ROOT / name, f"bayespref.{name}") for name in linked)]
+    for folder, package in folders:
         for file in sorted(folder.rglob("*.py")):
             parts = file.relative_to(folder).with_suffix("").parts
-            if file.stem != "__main__" and not (package == "bayespref" and parts[0] == "models"):
+            if file.stem != "__main__" and not (package == "bayespref" and parts[0] in linked):
                 found.append(".".join((package, *parts)).removesuffix(".__init__"))
     return found
 

@@ -16,7 +16,9 @@ ROOT = Path(__file__).resolve().parents[1]
 
 STAGES = ["data", "graph", "fit", "posterior", "disagree", "bounds", "defer", "design", "target", "simulate", "report"]
 BASE = ["dims", "errors", "checks", "files", "comparisons", "choice", "information", "weights"]
-JOINERS = ("workflow", "cli", "__main__")
+LINKED = ("models", "studies")
+"""Folders beside the package that are shipped inside it, through a link."""
+JOINERS = ("workflow", "cli", "studies", "__main__")
 """The only modules that import stages (or each other)."""
 VERBS = {("bayespref.fit", "bayespref.workflow")}
 """Packages that are also a public verb: called, ``bayespref.fit`` hands over to the workflow."""
@@ -35,13 +37,14 @@ NEVER = {
 
 
 def source_files(root: Path) -> dict[str, Path]:
-    """Module name -> file, for the package and for models/, which is bayespref.models."""
+    """Module name -> file, for the package and for the folders beside it that are shipped inside it."""
     found = {}
-    for folder, package in ((root / "bayespref", "bayespref"), (root / "models", "bayespref.models")):
+    folders = [(root / "bayespref", "bayespref"), *((root / name, f"bayespref.{name}") for name in LINKED)]
+    for folder, package in folders:
         for file in sorted(folder.rglob("*.py")):
             parts = file.relative_to(folder).with_suffix("").parts
-            if package == "bayespref" and parts[0] == "models":
-                continue  # the link to models/, for Pythons whose rglob follows links
+            if package == "bayespref" and parts[0] in LINKED:
+                continue  # a link to a folder beside the package, for Pythons whose rglob follows links
             name = ".".join((package, *parts))
             found[name.removesuffix(".__init__")] = file
     return found

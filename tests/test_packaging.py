@@ -23,17 +23,23 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 SETUPTOOLS = PROJECT["tool"]["setuptools"]
 
 
+LINKED = ("models", "studies")
+"""Folders beside the package that are shipped inside it, through a link."""
+
+
 def folder_of(package: str) -> Path:
-    return ROOT / "models" if package == "bayespref.models" else ROOT.joinpath(*package.split("."))
+    inner = package.removeprefix("bayespref.")
+    return ROOT / inner if inner in LINKED else ROOT.joinpath(*package.split("."))
 
 
 def shipped() -> dict[str, Path]:
-    """Path inside a wheel -> file of the repository, for everything below bayespref/ and models/."""
+    """Path inside a wheel -> file of the repository, for everything below bayespref/, models/ and studies/."""
     found = {}
-    for folder, prefix in ((ROOT / "bayespref", "bayespref"), (ROOT / "models", "bayespref/models")):
+    folders = [(ROOT / "bayespref", "bayespref"), *((ROOT / name, f"bayespref/{name}") for name in LINKED)]
+    for folder, prefix in folders:
         for file in folder.rglob("*"):
             inner = file.relative_to(folder)
-            link = prefix == "bayespref" and inner.parts[0] == "models"
+            link = prefix == "bayespref" and inner.parts[0] in LINKED
             if file.is_file() and "__pycache__" not in inner.parts and not link:
                 found[f"{prefix}/{inner.as_posix()}"] = file
     return found
@@ -85,16 +91,17 @@ def test_every_public_name_resolves_to_what_its_type_stub_says():
         assert value is expected or (inspect.ismodule(value) and callable(value)), name
 
 
-def test_link_to_models_is_relative_and_kept_as_a_link():
+@pytest.mark.parametrize("name", LINKED)
+def test_link_to_a_folder_beside_the_package_is_relative_and_kept_as_a_link(name):
     kept = subprocess.run(
-        ["git", "ls-files", "--stage", "bayespref/models"], cwd=ROOT, capture_output=True, text=True, check=False
+        ["git", "ls-files", "--stage", f"bayespref/{name}"], cwd=ROOT, capture_output=True, text=True, check=False
     ).stdout
     assert all(line.startswith("120000 ") for line in kept.splitlines()), kept
-    link = ROOT / "bayespref" / "models"
+    link = ROOT / "bayespref" / name
     if link.is_file():
         pytest.skip("this checkout has no symbolic links; the installed package does not need them")
     assert link.is_symlink()
-    assert os.readlink(link) == "../models"
+    assert os.readlink(link) == f"../{name}"
 
 
 def test_console_script_names_something_callable():
@@ -162,7 +169,7 @@ def source(tmp_path_factory) -> Path:
     copy.mkdir()
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         (copy / name).write_bytes((ROOT / name).read_bytes())
-    for name in ("bayespref", "models"):
+    for name in ("bayespref", *LINKED):
         copytree(ROOT / name, copy / name, symlinks=True, ignore=lambda *_: ["__pycache__"])
     return copy
 

@@ -10,7 +10,7 @@ from io import BytesIO
 
 import matplotlib.style
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure as Figure
 
 WIDTH = 5.0
 """Width of every figure, inches."""

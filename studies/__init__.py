@@ -1,0 +1,26 @@
+"""Studies: every claim about the method, checked by one command.
+
+A study is a thin script over the public functions, without mathematics of its own. It has
+
+``SIZES``
+    ``{"quick": {...}, "full": {...}}``: keyword arguments of ``cases``.
+``cases(**size)``
+    The pieces of the work: a list of dicts of plain values, each the arguments of one ``run_case``.
+``run_case(*, seed, **case)``
+    Records (a list of dicts of plain values) of one piece.
+``summary(records)``
+    The table: one row a claim or a setting. Beside a column ``x`` may stand ``x_se``, its Monte-Carlo standard error.
+``figure(table)``
+    The picture, from ``bayespref.report``.
+
+The docstring of its module says what the study shows, what it does not show, and where published sources err. The
+values expected, with tolerance and source, stand in ``expectations/NAME.toml``. Run one with ``bayespref study NAME``.
+"""
+
+if __name__ != "bayespref.studies":
+    raise ImportError("the studies are imported as bayespref.studies, never as a top-level package named studies")
+
+STUDIES = ("two-worlds",)
+"""Names of the studies; ``blind-spot`` is the module ``bayespref.studies.blind_spot``."""
+
+__all__ = ["STUDIES"]

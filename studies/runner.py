@@ -1,0 +1,175 @@
+"""Run a study: pieces in turn, each kept on disk, then the table, the figure and the verdict."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from tqdm.auto import tqdm
+
+from bayespref import __version__
+from bayespref.checks import one_of
+from bayespref.files import replacing
+from bayespref.studies import STUDIES
+from bayespref.studies.claims import compare, read_expectations
+
+
+class StudyResult(NamedTuple):
+    """What a study found.
+
+    Attributes
+    ----------
+    name, size : str
+        Which study, and how large.
+    seed : int
+        Its seed.
+    table : DataFrame
+        The table.
+    verdict : DataFrame
+        One row a claim, see :func:`bayespref.studies.claims.compare`.
+    folder : pathlib.Path
+        Holds ``table.parquet``, ``figure.svg``, ``figure.png``, ``verdict.json`` and ``cases/``.
+    """
+
+    name: str
+    size: str
+    seed: int
+    table: pd.DataFrame
+    verdict: pd.DataFrame
+    folder: Path
+
+    @property
+    def agrees(self) -> bool:
+        """Whether every claim agrees within its allowance."""
+        return bool(self.verdict["agrees"].all())
+
+    def __str__(self) -> str:
+        lines = [f"{self.name} ({self.size}, seed {self.seed}): {'agrees' if self.agrees else 'DISAGREES'}"]
+        for row in self.verdict.itertuples():
+            mark = "yes" if row.agrees else "NO "
+            lines.append(
+                f"  {mark} {row.claim}: {row.observed:.4g} (expected {row.expected}, allowed {row.allowed:.2g})"
+            )
+        return "\n".join(lines)
+
+
+def study_module(name: str) -> Any:
+    """Module of a study.
+
+    Raises
+    ------
+    ValueError
+        If there is no study of that name.
+    """
+    one_of("name", name, STUDIES)
+    return import_module(f"bayespref.studies.{name.replace('-', '_')}")
+
+
+def run_study(
+    name: str,
+    *,
+    size: str = "quick",
+    seed: int = 1,
+    out: str | os.PathLike[str] = "studies-output",
+    progress: bool = True,
+) -> StudyResult:
+    """Run one study, or go on where an interrupted run of it stopped.
+
+    Parameters
+    ----------
+    name : str
+        One of ``bayespref.studies.STUDIES``.
+    size : {"quick", "full"}
+        Quick ones take less than a minute.
+    seed : int
+        Seed; every piece derives its own from it, so that the order of the pieces does not matter.
+    out : path
+        Folder for results; ``NAME/SIZE-SEED`` is made in it.
+    progress : bool
+        Show a progress bar over the pieces.
+
+    Returns
+    -------
+    StudyResult
+
+    Raises
+    ------
+    ValueError
+        If the study or size is unknown, or its expectations do not fit its table.
+    """
+    module = study_module(name)
+    one_of("size", size, tuple(module.SIZES))
+    folder = Path(out) / name / f"{size}-{seed}"
+    (folder / "cases").mkdir(parents=True, exist_ok=True)
+    source = Path(module.__file__).read_text(encoding="utf-8")
+    pieces = []
+    cases = module.cases(**module.SIZES[size])
+    for index, case in enumerate(tqdm(cases, desc=name, disable=not progress, leave=False)):
+        kept = folder / "cases" / f"{_fingerprint(source, case, seed, index)}.parquet"
+        if not kept.exists():
+            own = int(np.random.SeedSequence([seed, index]).generate_state(1)[0])
+            records = pd.DataFrame(module.run_case(seed=own, **case))
+            with replacing(kept) as part:
+                records.to_parquet(part)
+        pieces.append(pd.read_parquet(kept))
+    table = module.summary(pd.concat(pieces, ignore_index=True))
+    claims = read_expectations(Path(__file__).parent / "expectations" / f"{name.replace('-', '_')}.toml")
+    result = StudyResult(name, size, seed, table, compare(table, claims, size=size), folder)
+    _write(result, module)
+    return result
+
+
+def _write(result: StudyResult, module: Any) -> None:
+    from bayespref.report.plots_style import style
+
+    with replacing(result.folder / "table.parquet") as part:
+        result.table.to_parquet(part)
+    figure = module.figure(result.table)
+    for kind in ("svg", "png"):
+        with replacing(result.folder / f"figure.{kind}") as part, style():
+            figure.savefig(part, format=kind, dpi=140)
+    said = {
+        "study": result.name,
+        "size": result.size,
+        "seed": result.seed,
+        "version": __version__,
+        "agrees": result.agrees,
+        "claims": json.loads(result.verdict.to_json(orient="records")),
+    }
+    with replacing(result.folder / "verdict.json") as part:
+        part.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+
+
+def _fingerprint(source: str, case: dict[str, Any], seed: int, index: int) -> str:
+    """Names a finished piece by all that decides its result."""
+    text = json.dumps([__version__, source, case, seed, index], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def mean_and_error(records: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """Mean over replications and its standard error, for the ``summary`` of most studies.
+
+    Parameters
+    ----------
+    records : DataFrame
+        One row a replication and setting.
+    by : list of str
+        Columns that make a setting; every other column is averaged.
+
+    Returns
+    -------
+    DataFrame
+        One row a setting: ``by``, each ``x``, ``x_se`` (NaN from a single replication), and ``replications``.
+    """
+    grouped = records.groupby(by, sort=False, dropna=False)
+    values = [name for name in records.columns if name not in by]
+    table = grouped[values].mean()
+    table = table.join(grouped[values].sem().add_suffix("_se"))
+    table["replications"] = grouped.size()
+    return table.reset_index()

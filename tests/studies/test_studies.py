@@ -1,0 +1,91 @@
+"""Studies run, agree with what is expected of them, resume, and can disagree."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from bayespref.studies import STUDIES
+from bayespref.studies.claims import Expectation, compare, read_expectations
+from bayespref.studies.runner import mean_and_error, run_study, study_module
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", STUDIES)
+def test_the_quick_form_agrees_with_every_claim(name, tmp_path):
+    result = run_study(name, size="quick", seed=1, out=tmp_path, progress=False)
+    assert result.agrees, str(result)
+    kept = {file.name for file in result.folder.iterdir()}
+    assert kept == {"cases", "table.parquet", "figure.svg", "figure.png", "verdict.json"}
+    assert json.loads((result.folder / "verdict.json").read_text())["agrees"] is True
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_study_says_what_it_shows_and_what_it_does_not(name):
+    text = study_module(name).__doc__
+    assert "Shows:" in text
+    assert "Does not show:" in text
+
+
+def test_an_interrupted_study_goes_on_where_it_stopped(tmp_path, monkeypatch):
+    module = study_module("two-worlds")
+    real, asked = module.run_case, []
+
+    def dies_at_the_third(**case):
+        asked.append(case)
+        if len(asked) == 3:
+            raise KeyboardInterrupt
+        return real(**case)
+
+    monkeypatch.setattr(module, "run_case", dies_at_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        run_study("two-worlds", out=tmp_path, progress=False)
+    monkeypatch.setattr(module, "run_case", lambda **case: asked.append(case) or real(**case))
+    resumed = run_study("two-worlds", out=tmp_path, progress=False)
+    monkeypatch.setattr(module, "run_case", real)
+    fresh = run_study("two-worlds", out=tmp_path / "fresh", progress=False)
+    assert len(asked) == 3 + len(module.cases(**module.SIZES["quick"])) - 2
+    pd.testing.assert_frame_equal(resumed.table, fresh.table)
+
+
+def test_a_wrong_value_disagrees_and_so_does_an_undefined_one():
+    table = pd.DataFrame({"x": [1.0], "x_se": [0.1], "y": [float("nan")]})
+    claims = [
+        Expectation(claim="three standard errors", column="x", value=1.31, source="-"),
+        Expectation(claim="just inside", column="x", value=1.29, source="-"),
+        Expectation(claim="undefined", column="y", value=0.0, tolerance=9.0, source="-"),
+        Expectation(claim="too little", column="x", at_least=1.4, source="-"),
+        Expectation(claim="too much", column="x", at_most=0.6, source="-"),
+    ]
+    assert compare(table, claims, size="quick")["agrees"].tolist() == [False, True, False, False, False]
+
+
+def test_a_claim_that_picks_no_row_or_no_column_is_an_error():
+    table = pd.DataFrame({"eps": [0.0], "x": [1.0]})
+    with pytest.raises(ValueError, match="picks 0 rows"):
+        compare(table, [Expectation(claim="c", column="x", where={"eps": 1.0}, value=1, source="-")], size="quick")
+    with pytest.raises(ValueError, match="names \\['z'\\]"):
+        compare(table, [Expectation(claim="c", column="z", value=1, source="-")], size="quick")
+
+
+@pytest.mark.parametrize(
+    "text", ["[[expect]]\nclaim='c'\ncolumn='x'\nsource='s'\n", "[[expect]]\nclaims='c'\n", "expect = 3", "not toml ="]
+)
+def test_a_broken_file_of_expectations_is_an_error(tmp_path, text):
+    file = tmp_path / "broken.toml"
+    file.write_text(text)
+    with pytest.raises(ValueError, match=r"broken\.toml"):
+        read_expectations(file)
+
+
+def test_mean_and_error_are_those_of_the_replications():
+    records = pd.DataFrame({"eps": [0, 0, 1], "x": [1.0, 3.0, 5.0]})
+    table = mean_and_error(records, ["eps"])
+    assert table["x"].tolist() == [2.0, 5.0]
+    assert table["x_se"].iloc[0] == pytest.approx(1.0)
+    assert table["replications"].tolist() == [2, 1]
+
+
+def test_an_unknown_study_is_an_error_that_names_those_there_are(tmp_path):
+    with pytest.raises(ValueError, match="two-worlds"):
+        run_study("no-such", out=tmp_path)
