@@ -63,7 +63,7 @@ def curves(
         for index, (name, level) in enumerate((levels or {}).items()):
             axes.axhline(level, color=GREY, linewidth=1, linestyle=("--", ":", "-.")[index % 3])
             axes.annotate(
-                name, (1.0, level), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=9, color=BLACK
+                f" {name}", (1.0, level), xycoords=("axes fraction", "data"), va="center", fontsize=9, color=BLACK
             )
         if log_x:
             axes.set_xscale("log")
