@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
@@ -18,7 +19,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
 
-from bayespref.dims import A_WINS, B_WINS, BOTH_BAD, OUTCOMES, TIE
+from bayespref.dims import OUTCOMES, TIE
 from bayespref.errors import TableError
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 _CODED = ("annotator", "state", "context", "environment")
 _LABELS = {"annotator": "annotators", "state": "states", "context": "contexts", "environment": "environments"}
-_MIRROR = np.array([B_WINS, A_WINS, TIE, BOTH_BAD], dtype=np.int8)
+_CELLS_IN_PLACE = 1 << 16
 WHOLE_TABLE = "all"
 """Label of the single state of a table that has no state column."""
 
@@ -125,7 +126,7 @@ class Comparisons:
                 _check_codes(name, codes, len(getattr(self, _LABELS[name])))
         if np.any(self.item_a == self.item_b):
             raise TableError("item_a, item_b: an item is compared with itself")
-        if not np.all(np.isfinite(self.weight)) or np.any(self.weight < 0):
+        if rows and not (self.weight.min() >= 0 and self.weight.max() < np.inf):  # NaN fails both
             raise TableError("weight: must be finite and >= 0")
         if self.features is not None and self.features.shape != (len(self.items), len(self.feature_names)):
             raise TableError(
@@ -176,24 +177,20 @@ class Comparisons:
     def counts(self) -> Counts:
         """Rows aggregated once; see :class:`Counts`."""
         swap = self.item_a > self.item_b
-        low = np.where(swap, self.item_b, self.item_a).astype(np.int64)
-        high = np.where(swap, self.item_a, self.item_b).astype(np.int64)
-        outcome = np.where(swap, _MIRROR[self.outcome], self.outcome).astype(np.int64)
-        zero = np.zeros(self.n_rows, dtype=np.int64)
-        first = zero if self.position is None else np.where(swap, -self.position, self.position).astype(np.int64)
-        optional = {
-            name: zero if getattr(self, name) is None else getattr(self, name).astype(np.int64)
-            for name in ("annotator", "context", "environment")
-        }
+        won = self.outcome < TIE
+        zero = np.broadcast_to(np.int32(0), self.n_rows)
+        annotator, context, environment = (
+            zero if codes is None else codes for codes in (self.annotator, self.context, self.environment)
+        )
         keys = (
-            optional["annotator"],
-            self.state.astype(np.int64),
-            optional["context"],
-            optional["environment"],
-            low,
-            high,
-            first + 1,
-            outcome,
+            annotator,
+            self.state,
+            context,
+            environment,
+            np.minimum(self.item_a, self.item_b),
+            np.maximum(self.item_a, self.item_b),
+            zero if self.position is None else np.where(swap, -self.position, self.position) + np.int8(1),
+            self.outcome ^ (swap & won),  # the winner's side changes with the pair's
         )
         sizes = (
             max(len(self.annotators), 1),
@@ -202,11 +199,12 @@ class Comparisons:
             max(len(self.environments), 1),
             len(self.items),
             len(self.items),
-            3,
+            1 if self.position is None else 3,
             len(OUTCOMES),
         )
         columns, total = _group_sum(keys, sizes, self.weight)
-        columns[6] -= 1
+        if self.position is not None:
+            columns[6] -= 1
         said = total > 0
         codes: list[Any] = [column[said].astype(np.int32) for column in columns]
         return Counts._make([*codes, total[said]])
@@ -231,9 +229,9 @@ class Comparisons:
         counts = self.counts
         for name in by:
             self.codes(name)
-        keys = [getattr(counts, name).astype(np.int64) for name in by]
+        keys = [getattr(counts, name) for name in by]
         sizes = [max(len(self.labels(name)), 1) for name in by]
-        keys += [counts.item_a.astype(np.int64), counts.item_b.astype(np.int64), counts.outcome.astype(np.int64)]
+        keys += [counts.item_a, counts.item_b, counts.outcome]
         sizes += [len(self.items), len(self.items), len(OUTCOMES)]
         columns, total = _group_sum(tuple(keys), tuple(sizes), counts.total)
         pair = np.stack(columns[:-1], axis=1) if len(total) else np.zeros((0, len(by) + 2), dtype=np.int64)
@@ -400,26 +398,55 @@ def from_codes(
 
 
 def _check_codes(name: str, codes: NDArray[np.integer[Any]], size: int) -> None:
-    bad = (codes < 0) | (codes >= size)
-    if bad.any():
+    if codes.size and (codes.min() < 0 or codes.max() >= size):
+        bad = (codes < 0) | (codes >= size)
         rows = np.flatnonzero(bad)[:5].tolist()
         raise TableError(f"{name}: codes must lie in [0, {size}); {int(bad.sum())} bad, first at rows {rows}")
 
 
 def _group_sum(
-    keys: tuple[NDArray[np.int64], ...], sizes: tuple[int, ...], weight: NDArray[np.float64]
+    keys: tuple[NDArray[np.integer[Any]], ...], sizes: tuple[int, ...], weight: NDArray[np.float64]
 ) -> tuple[list[NDArray[np.int64]], NDArray[np.float64]]:
-    """Sum ``weight`` over equal key tuples; keys come back sorted lexicographically."""
-    if float(np.prod(np.array(sizes, dtype=np.float64))) < 2.0**62:
-        flat = np.ravel_multi_index(keys, sizes)
-        unique, inverse = np.unique(flat, return_inverse=True)
+    """Sum ``weight`` over equal key tuples; keys come back sorted lexicographically, sums of zero may be left out.
+
+    A table of all possible tuples is filled where it is no larger than the rows; otherwise rows are sorted.
+    """
+    possible = math.prod(sizes)
+    if possible <= max(len(weight), _CELLS_IN_PLACE):
+        cell = _flat_code(keys, sizes, np.int32 if possible < 2**31 else np.int64)
+        cell, weight = _fixed_order(cell, weight)
+        table = np.bincount(cell, weights=weight, minlength=possible)
+        unique = np.flatnonzero(table)
+        return [np.asarray(column) for column in np.unravel_index(unique, sizes)], table[unique]
+    if possible < 2**62:
+        unique, inverse = np.unique(_flat_code(keys, sizes, np.int64), return_inverse=True)
         columns = [np.asarray(column, dtype=np.int64) for column in np.unravel_index(unique, sizes)]
     else:
-        stacked, inverse = np.unique(np.stack(keys, axis=1), axis=0, return_inverse=True)
+        stacked, inverse = np.unique(np.stack(keys, axis=1).astype(np.int64), axis=0, return_inverse=True)
         columns = [stacked[:, i].copy() for i in range(len(keys))]
         inverse = inverse.reshape(-1)
-    if np.any(weight != np.floor(weight)):  # rounding of a sum depends on its order; fix the order
-        order = np.lexsort((weight, inverse))
-        inverse, weight = inverse[order], weight[order]
+    inverse, weight = _fixed_order(inverse, weight)
     total = np.bincount(inverse, weights=weight, minlength=len(columns[0]))
     return columns, total.astype(np.float64, copy=False)
+
+
+def _flat_code(
+    keys: tuple[NDArray[np.integer[Any]], ...], sizes: tuple[int, ...], dtype: type[np.signedinteger[Any]]
+) -> NDArray[np.signedinteger[Any]]:
+    """Place of each key tuple in the lexicographic order of all possible ones."""
+    flat = np.zeros(len(keys[0]), dtype=dtype)
+    for key, size in zip(keys, sizes, strict=True):
+        if size > 1:
+            flat *= size
+            flat += key
+    return flat
+
+
+def _fixed_order(
+    cell: NDArray[np.signedinteger[Any]], weight: NDArray[np.float64]
+) -> tuple[NDArray[np.signedinteger[Any]], NDArray[np.float64]]:
+    """Sort rows where the order of summation could show: sums of whole numbers are exact, others are rounded."""
+    if np.all(weight == np.floor(weight)):
+        return cell, weight
+    order = np.lexsort((weight, cell))
+    return cell[order], weight[order]

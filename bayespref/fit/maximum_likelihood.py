@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components, shortest_path
-from scipy.special import expit, log_expit
+from scipy.special import expit
 
 from bayespref.checks import non_negative, one_of
 from bayespref.comparisons import Comparisons
@@ -172,39 +172,43 @@ def maximum_likelihood(comparisons: Comparisons, *, by: Sequence[str] = ("state"
 def _newton(wins: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
     """Estimate, covariance (of centred scores) and log-likelihood of one strongly connected table."""
     n_items = len(wins)
-    total = wins + wins.T
+    a, b = np.nonzero(np.triu(wins + wins.T))
+    won, lost = wins[a, b], wins[b, a]
+    total = won + lost
     centre = np.full((n_items, n_items), 1.0 / n_items)
 
-    def log_likelihood(theta: NDArray[np.float64]) -> float:
-        return float(np.sum(wins * log_expit(theta[:, None] - theta[None, :])))
+    def log_likelihood(difference: NDArray[np.float64]) -> float:
+        """Log-probabilities of a win are -max(-d, 0) - log(1 + exp(-|d|)): one logarithm a pair, exact far out."""
+        unlikely = np.where(difference > 0, lost, won) @ np.abs(difference)
+        return -float(total @ np.log1p(np.exp(-np.abs(difference))) + unlikely)
 
-    theta = np.zeros(n_items)
-    value = log_likelihood(theta)
+    def information(difference: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+        """Observed information and its scale; the constant direction, which data leave free, gets that scale."""
+        weight = np.zeros((n_items, n_items))
+        weight[a, b] = weight[b, a] = total * expit(difference) * expit(-difference)
+        matrix = np.diag(weight.sum(1)) - weight
+        scale = max(float(np.diagonal(matrix).max()), np.finfo(float).tiny)
+        return matrix + scale * centre, scale
+
+    theta, difference = np.zeros(n_items), np.zeros(len(a))
+    value = log_likelihood(difference)
     for _ in range(_MOST_STEPS):
-        p = expit(theta[:, None] - theta[None, :])
-        gradient = (wins - total * p).sum(1)
-        weight = total * p * p.T
-        information = np.diag(weight.sum(1)) - weight
-        scale = max(float(np.diagonal(information).max()), np.finfo(float).tiny)
-        factor = cho_factor(information + scale * centre)
-        step = cho_solve(factor, gradient)
+        surprise = won - total * expit(difference)
+        gradient = np.bincount(a, surprise, n_items) - np.bincount(b, surprise, n_items)
+        step = cho_solve(cho_factor(information(difference)[0]), gradient)
+        along = step[a] - step[b]
         size = 1.0
-        new = log_likelihood(theta + step)
+        new = log_likelihood(difference + along)
         while not new >= value and size > 1e-10:
             size *= 0.5
-            new = log_likelihood(theta + size * step)
+            new = log_likelihood(difference + size * along)
         gain = new - value
         if new >= value:
-            theta, value = theta + size * step, new
+            theta, difference, value = theta + size * step, difference + size * along, new
         if np.abs(step).max() * size < 1e-10 or not gain > 0:
             break
-    theta -= theta.mean()
-    p = expit(theta[:, None] - theta[None, :])
-    weight = total * p * p.T
-    information = np.diag(weight.sum(1)) - weight
-    scale = float(np.diagonal(information).max())
-    covariance = np.linalg.inv(information + scale * centre) - centre / scale
-    return theta, covariance, value
+    matrix, scale = information(difference)
+    return theta - theta.mean(), np.linalg.inv(matrix) - centre / scale, value
 
 
 def _reachable(graph: csr_array, strong: NDArray[np.integer], n_strong: int) -> NDArray[np.bool_]:
