@@ -4,34 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 from numpyro.infer.hmc import hmc
-from tqdm.auto import tqdm
 
-from bayespref.fit.checkpoint import fingerprint, read_checkpoint, write_checkpoint
+from bayespref.fit.chains import Draws, run_chains
+from bayespref.fit.checkpoint import fingerprint
 
 _LEAST_CURVATURE = 1e-8
 _STATS = ("diverging", "energy", "num_steps", "accept_prob", "potential_energy")
-
-
-class Draws(NamedTuple):
-    """Unconstrained draws of all chains, and the sampler's statistics.
-
-    Attributes
-    ----------
-    flat : float array, shape (chain, draw, p)
-        Unconstrained coordinates.
-    stats : dict of arrays, shape (chain, draw)
-        ``diverging``, ``energy``, ``n_steps``, ``acceptance_rate``, ``lp``, ``step_size``.
-    """
-
-    flat: Float[np.ndarray, "chain draw p"]
-    stats: dict[str, np.ndarray]
 
 
 def whitening(precision: Float[np.ndarray, "p p"]) -> Float[np.ndarray, "p p"]:
@@ -71,6 +56,7 @@ def sample_nuts(
     block: int = 50,
     checkpoint: Path | None = None,
     progress: bool = True,
+    chain_method: str = "sequential",
 ) -> Draws:
     """Draw from the posterior with NUTS whitened at a mode.
 
@@ -85,7 +71,7 @@ def sample_nuts(
     rng_key : jax key
         Seeds starts and draws.
     chains, warmup, draws : int
-        Chains run one after the other; warm-up adapts the step size.
+        Sizes; warm-up adapts the step size.
     target_accept : float
         Acceptance rate aimed at.
     block : int
@@ -95,10 +81,13 @@ def sample_nuts(
         checkpoints goes on from them and returns the draws it would have returned uninterrupted.
     progress : bool
         Show a progress bar.
+    chain_method : {"sequential", "devices"}
+        See :func:`bayespref.fit.chains.run_chains`.
 
     Returns
     -------
     Draws
+        With ``diverging``, ``energy``, ``n_steps``, ``acceptance_rate``, ``lp`` and ``step_size`` of each draw.
 
     Raises
     ------
@@ -128,43 +117,36 @@ def sample_nuts(
 
         return jax.lax.scan(step, state, None, length=block)
 
-    blocks = -(-(warmup + draws) // block)
-    mark = "" if checkpoint is None else fingerprint(passed, rng_key, chains, warmup, draws, target_accept, block)
-    flats, stats = [], []
-    with tqdm(total=chains * blocks * block, desc="posterior (NUTS)", disable=not progress, leave=False) as bar:
-        for chain, key in enumerate(jax.random.split(rng_key, chains)):
-            start_key, chain_key = jax.random.split(key)
-            state = init_kernel(
-                jax.random.normal(start_key, mode.shape),
-                warmup,
-                step_size=0.5,
-                adapt_mass_matrix=False,
-                inverse_mass_matrix=jnp.ones(mode.shape[0]),
-                dense_mass=False,
-                target_accept_prob=target_accept,
-                model_args=passed,
-                rng_key=chain_key,
-            )
-            pieces: list[Any] = []
-            done = 0
-            if checkpoint is not None:
-                shape = jax.eval_shape(advance, state, passed)[1]
-                found = read_checkpoint(checkpoint, state, shape, chain=chain, mark=mark)
-                if found is not None:
-                    state, drawn, done = found
-                    pieces = [drawn]
-                    bar.update(done * block)
-            for _ in range(done, blocks):
-                state, piece = advance(state, passed)
-                pieces.append(jax.device_get(piece))
-                done += 1
-                if checkpoint is not None:
-                    write_checkpoint(checkpoint, state, pieces, chain=chain, blocks=done, mark=mark)
-                bar.update(block)
-            z, seen = jax.tree.map(lambda *parts: np.concatenate(parts)[warmup : warmup + draws], *pieces)
-            flats.append(np.asarray(mode) + z @ np.asarray(factor).T)
-            stats.append(seen)
+    def start(key: Array) -> Any:
+        start_key, chain_key = jax.random.split(key)
+        return init_kernel(
+            jax.random.normal(start_key, mode.shape),
+            warmup,
+            step_size=0.5,
+            adapt_mass_matrix=False,
+            inverse_mass_matrix=jnp.ones(mode.shape[0]),
+            dense_mass=False,
+            target_accept_prob=target_accept,
+            model_args=passed,
+            rng_key=chain_key,
+        )
+
+    z, seen = run_chains(
+        advance,
+        start,
+        passed,
+        rng_key=rng_key,
+        chains=chains,
+        warmup=warmup,
+        draws=draws,
+        block=block,
+        checkpoint=checkpoint,
+        mark="" if checkpoint is None else fingerprint(passed, rng_key, chains, warmup, draws, target_accept, block),
+        label="posterior (NUTS)",
+        progress=progress,
+        chain_method=chain_method,
+    )
     renamed = {"num_steps": "n_steps", "accept_prob": "acceptance_rate", "potential_energy": "lp"}
-    merged = {renamed.get(name, name): np.stack([chain[name] for chain in stats]) for name in stats[0]}
-    merged["lp"] = -merged["lp"]
-    return Draws(np.stack(flats), merged)
+    stats = {renamed.get(name, name): values for name, values in seen.items()}
+    stats["lp"] = -stats["lp"]
+    return Draws(np.asarray(mode) + z @ np.asarray(factor).T, stats)

@@ -40,20 +40,20 @@ def test_checkpoints_change_no_draw(uninterrupted, tmp_path):
 
 
 def test_a_chain_stopped_between_blocks_resumes_with_the_same_draws(uninterrupted, tmp_path, monkeypatch):
-    from bayespref.fit import nuts
+    from bayespref.fit import chains
 
     written = []
 
     def stop_after_six(*args, **kwargs):
-        written.append(nuts_write(*args, **kwargs))
+        written.append(real_write(*args, **kwargs))
         if len(written) == 6:
             raise KeyboardInterrupt
 
-    nuts_write = nuts.write_checkpoint
-    monkeypatch.setattr(nuts, "write_checkpoint", stop_after_six)
+    real_write = chains.write_checkpoint
+    monkeypatch.setattr(chains, "write_checkpoint", stop_after_six)
     with pytest.raises(KeyboardInterrupt):
         _sample(checkpoint=tmp_path / "run")
-    monkeypatch.setattr(nuts, "write_checkpoint", nuts_write)
+    monkeypatch.setattr(chains, "write_checkpoint", real_write)
     resumed = _sample(checkpoint=tmp_path / "run")
     assert np.array_equal(resumed.flat, uninterrupted.flat)
     for name, values in uninterrupted.stats.items():
