@@ -87,8 +87,8 @@ def fit(
     >>> dict(tree["posterior"].sizes)["draw"]
     50
     """
-    function, name = _resolve(model)
-    chosen = _options(function, name, comparisons, options)
+    function, name = resolve_model(model)
+    chosen = model_options(function, name, comparisons, options)
     for label, value, least in (
         ("chains", chains, 1),
         ("draws", draws, 1),
@@ -154,7 +154,8 @@ def fit(
     )
 
 
-def _resolve(model: str | Callable[..., Any]) -> tuple[Callable[..., Any], str]:
+def resolve_model(model: str | Callable[..., Any]) -> tuple[Callable[..., Any], str]:
+    """Return the model function and its name; an unknown name is an error."""
     if callable(model):
         return model, getattr(model, "__name__", "model")
     if model not in MODELS:
@@ -162,7 +163,7 @@ def _resolve(model: str | Callable[..., Any]) -> tuple[Callable[..., Any], str]:
     return MODELS[model], model
 
 
-def _options(
+def model_options(
     function: Callable[..., Any], name: str, comparisons: Comparisons, options: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     """Every option of the model with its default filled in, so that a saved fit says all its priors."""
