@@ -73,6 +73,22 @@ def refuse_contradictions(policy: DeferralPolicy) -> None:
             raise ValueError(f"{name}: must not be empty")
 
 
+def refuse_columns(columns: Sequence[str], needed: Sequence[str]) -> None:
+    """Check the columns of a frame of cases: all that are needed, and none that the answer would overwrite.
+
+    Raises
+    ------
+    ValueError
+        Naming the columns.
+    """
+    absent = [name for name in needed if name not in columns]
+    if absent:
+        raise ValueError(f"frame: column(s) {absent} are missing; the policy reads {list(needed)}")
+    clash = [name for name in OUTPUT if name in columns]
+    if clash:
+        raise ValueError(f"frame: column(s) {clash} exist already and would be overwritten; rename or drop them")
+
+
 def _labels(policy: DeferralPolicy) -> None:
     n = len(policy.labels)
     if policy.labels.shape != (n, len(policy.region)):

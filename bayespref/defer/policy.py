@@ -11,7 +11,7 @@ from bayespref.checks import as_float, one_of
 from bayespref.defer import schema
 from bayespref.defer.consistency import POLICY_RULES
 from bayespref.defer.runtime import DeferralPolicy, Verdict
-from bayespref.defer.threshold import decide
+from bayespref.defer.threshold import UNIDENTIFIED, decide
 
 __all__ = ["DeferralPolicy", "Verdict", "from_scores"]
 
@@ -78,7 +78,7 @@ def from_scores(
     Notes
     -----
     A calibrated score may be any number, so under ``calibrated`` nothing but the comparison with the threshold counts;
-    a region flagged ``uncovered_region``, ``no_data`` or ``disconnected`` does not act under it.
+    a region flagged ``uncovered_region``, or as ``UNIDENTIFIED``, does not act under it.
 
     Examples
     --------
@@ -111,7 +111,7 @@ def from_scores(
     codes = None if flag is None else np.asarray(flag, dtype=np.str_)
     if rule == "calibrated" and codes is not None:
         # A guarantee holds where calibration data are; elsewhere no score, however small, clears a region.
-        barred = np.isin(codes, ("uncovered_region", "no_data", "disconnected"))
+        barred = np.isin(codes, ("uncovered_region", *UNIDENTIFIED))
         played = np.where(barred, -1, played)
     result = decide(
         scored,

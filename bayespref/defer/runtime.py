@@ -17,12 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayespref.defer import schema
-from bayespref.defer.consistency import OUTPUT, PAIR, refuse_contradictions
+from bayespref.defer.consistency import OUTPUT, PAIR, refuse_columns, refuse_contradictions
 from bayespref.defer.lookup import ABSENT, MISSING, RegionIndex, encode, encode_values
 from bayespref.defer.threshold import DECISIONS
 from bayespref.errors import PolicyFileError, explain
 
 if TYPE_CHECKING:
+    import narwhals as nw
     import pandas as pd
     from narwhals.typing import IntoDataFrameT
 
@@ -155,22 +156,26 @@ class DeferralPolicy:
         table = nw.from_native(frame, eager_only=True)
         offered = self._candidates(table.columns, candidates)
         names = [*self.region, *offered]
-        absent = [name for name in names if name not in table.columns]
-        if absent:
-            raise ValueError(f"frame: column(s) {absent} are missing; the policy reads {names}")
-        clash = [name for name in OUTPUT if name in table.columns]
-        if clash:
-            raise ValueError(f"frame: column(s) {clash} exist already and would be overwritten; rename or drop them")
-        at = self._rows(
-            [encode(table.get_column(name), self._vocabulary[i]) for i, name in enumerate(self.region)],
-            [encode(table.get_column(name), self.items) for name in offered],
-        )
+        refuse_columns(table.columns, names)
+        keys = [encode(table.get_column(name), self.vocabulary[i]) for i, name in enumerate(self.region)]
+        return self.answer(table, keys, [encode(table.get_column(name), self.items) for name in offered])
+
+    def answer(
+        self, table: nw.DataFrame[IntoDataFrameT], keys: list[NDArray[np.int64]], offered: list[NDArray[np.int64]]
+    ) -> IntoDataFrameT:
+        """Add the output columns to a frame whose regions and offered items are coded already.
+
+        ``keys``, one array a region column: positions among its sorted labels, ``lookup.ABSENT`` or ``MISSING``;
+        ``offered``: item codes alike, none if every item is on offer.
+        """
+        import narwhals as nw
+
         outcomes = nw.from_dict(
             dict(zip(OUTPUT, self._outcomes, strict=True)),
             schema={name: nw.Float64() if name in ("score", "threshold") else nw.String() for name in OUTPUT},
             backend=table.implementation,
         )
-        picked = outcomes[at]
+        picked = outcomes[self._rows(keys, offered)]
         return table.with_columns(*(picked.get_column(name) for name in OUTPUT)).to_native()
 
     def lookup(self, row: Mapping[str, Any], *, candidates: Sequence[str] | None = None) -> Verdict:
@@ -189,10 +194,12 @@ class DeferralPolicy:
             The same answer as ``predict`` gives.
         """
         offered = self._candidates(list(row), candidates)
-        at = self._rows(
-            [encode_values([row.get(name)], self._vocabulary[i]) for i, name in enumerate(self.region)],
-            [encode_values([row.get(name)], self.items) for name in offered],
-        )
+        keys = [encode_values([row.get(name)], self.vocabulary[i]) for i, name in enumerate(self.region)]
+        return self.verdict(keys, [encode_values([row.get(name)], self.items) for name in offered])
+
+    def verdict(self, keys: list[NDArray[np.int64]], offered: Sequence[NDArray[np.int64]] = ()) -> Verdict:
+        """Answer one case that is coded already, as :meth:`answer` does for many."""
+        at = self._rows(keys, list(offered))
         decision, action, reason, score, threshold = (column[int(at[0])] for column in self._outcomes)
         return Verdict(
             decision, action, reason, np.nan if score is None else score, np.nan if threshold is None else threshold
@@ -348,13 +355,14 @@ class DeferralPolicy:
         return tuple(there)
 
     @cached_property
-    def _vocabulary(self) -> list[tuple[str, ...]]:
+    def vocabulary(self) -> list[tuple[str, ...]]:
+        """Sorted labels of each region column; the codes that :meth:`answer` takes are positions in it."""
         return [tuple(sorted(set(column))) for column in self.labels.T]
 
     @cached_property
     def _index(self) -> RegionIndex:
-        codes = [encode_values(list(c), v) for c, v in zip(self.labels.T, self._vocabulary, strict=True)]
-        return RegionIndex.build(codes, [len(v) for v in self._vocabulary])
+        codes = [encode_values(list(c), v) for c, v in zip(self.labels.T, self.vocabulary, strict=True)]
+        return RegionIndex.build(codes, [len(v) for v in self.vocabulary])
 
     @cached_property
     def _played(self) -> NDArray[np.int64]:

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Any, Literal, NoReturn, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bayespref.errors import PolicyFileError
+from bayespref.files import replacing
 
 FORMAT = "bayespref.deferral-policy"
 FORMAT_VERSION = "1.0.0"
@@ -61,6 +60,26 @@ class PolicyFile(_Strict):
     )
 
 
+class Bins(_Strict):
+    """Bins of one feature difference."""
+
+    feature: Text = Field(description="Name of the feature; cases have it as <feature>_a and <feature>_b.")
+    edges: list[Finite] = Field(min_length=2, description="Ascending; bins are [low, high), the last one [low, high].")
+
+
+class FeaturePolicyFile(_Strict):
+    """A policy over regions of feature differences on disk."""
+
+    format: Literal["bayespref.feature-policy"]
+    format_version: Literal["1.0.0"]
+    bins: list[Bins] = Field(min_length=1)
+    policy: PolicyFile
+    content_hash: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+
+
+Readable = TypeVar("Readable", PolicyFile, FeaturePolicyFile)
+
+
 def content_hash(fields: Mapping[str, Any]) -> str:
     """Hash of a policy's fields, ``content_hash`` itself left out.
 
@@ -91,7 +110,7 @@ def dump(fields: Mapping[str, Any]) -> str:
     Parameters
     ----------
     fields : mapping
-        JSON-able fields of :class:`PolicyFile` but for ``format``, ``format_version`` and ``content_hash``.
+        JSON-able fields of the file but for ``content_hash``; a ``format`` among them replaces that of a plain policy.
 
     Returns
     -------
@@ -104,20 +123,9 @@ def dump(fields: Mapping[str, Any]) -> str:
 
 
 def write_text(target: Path, text: str) -> Path:
-    """Write a file in one step, through a temporary file beside it and ``os.replace``."""
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)  # mkstemp makes files that nobody else can read
-        os.replace(temporary, target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    """Write a file in one step: a reader sees the old file or the new one."""
+    with replacing(target) as part:
+        part.write_text(text, encoding="utf-8")
     return target
 
 
@@ -147,19 +155,43 @@ def parse(text: str | bytes) -> PolicyFile:
     ...
     bayespref.errors.PolicyFileError: format_version: this is '9.0.0', but only '1.0.0' can be read here
     """
+    return read_checked(text, PolicyFile)
+
+
+def read_checked(text: str | bytes, kind: type[Readable]) -> Readable:
+    """Read a file of a kind whose ``format``, ``format_version`` and ``content_hash`` are those of this module.
+
+    Parameters
+    ----------
+    text : str or bytes
+        JSON; bytes must be UTF-8.
+    kind : type
+        :class:`PolicyFile` or :class:`FeaturePolicyFile`.
+
+    Returns
+    -------
+    PolicyFile or FeaturePolicyFile
+
+    Raises
+    ------
+    PolicyFileError
+        As :func:`parse`.
+    """
+    expected = {name: get_args(kind.model_fields[name].annotation)[0] for name in ("format", "format_version")}
     try:
         raw = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_without_repeats)
     except PolicyFileError:
         raise
     except (ValueError, RecursionError) as error:
         raise PolicyFileError(f"policy file: not valid JSON, perhaps truncated ({error})") from None
-    if not isinstance(raw, dict) or raw.get("format") != FORMAT:
-        raise PolicyFileError(f"format: not a policy file; the field 'format' must be {FORMAT!r}")
-    if raw.get("format_version") != FORMAT_VERSION:
+    if not isinstance(raw, dict) or raw.get("format") != expected["format"]:
+        raise PolicyFileError(f"format: not a policy file; the field 'format' must be {expected['format']!r}")
+    version = expected["format_version"]
+    if raw.get("format_version") != version:
         found = raw.get("format_version")
-        raise PolicyFileError(f"format_version: this is {found!r}, but only {FORMAT_VERSION!r} can be read here")
+        raise PolicyFileError(f"format_version: this is {found!r}, but only {version!r} can be read here")
     try:
-        checked = PolicyFile.model_validate(raw)
+        checked = kind.model_validate(raw)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "policy file"

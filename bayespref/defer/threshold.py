@@ -20,7 +20,7 @@ from bayespref.errors import REASONS
 DECISIONS = ("act", "defer", "escalate", "fallback")
 """What a policy can say."""
 
-UNIDENTIFIED = ("no_data", "disconnected")
+UNIDENTIFIED = ("no_data", "disconnected", "no_overlap")
 """Flags under which the draws hold nothing but prior, so that a rule that reads draws alone may not clear a region."""
 
 _READS_DRAWS = ("chow", "credible")
@@ -113,8 +113,8 @@ def decide(
         Cost of deferring, finite and >= 0, with the human's own expected regret in it. NaN means that no threshold is
         in force (nothing certified): such a region never acts.
     rule : {"set_pure", "chow", "credible", "set_random"}
-        Which score this is. ``chow`` and ``credible`` read draws alone, so in a region flagged ``no_data`` or
-        ``disconnected`` they clear only if V, too, is at most ``c_defer``.
+        Which score this is. ``chow`` and ``credible`` read draws alone, so in a region flagged as ``UNIDENTIFIED``
+        they clear only if V, too, is at most ``c_defer``.
     value : float array, shape (...), optional
         Minimax regret V. Without it such a flagged region never clears under ``chow`` or ``credible``.
     flag : str array, shape (...), optional
