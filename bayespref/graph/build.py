@@ -275,6 +275,25 @@ def cut_items(graph: Any) -> list[str]:
     return sorted(str(item) for item in nx.articulation_points(graph))
 
 
+def augmenting_edges(
+    graph: Any, k: int, cost: dict[tuple[str, str], float] | None = None
+) -> tuple[list[tuple[str, str]], bool]:
+    """Edges that make a networkx graph ``k``-edge-connected, and whether they suffice.
+
+    ``cost`` names the edges that may be added and what each costs; without it every pair may be, at equal cost. Where
+    they do not suffice, as many cuts as can be are mended.
+    """
+    if graph.number_of_nodes() < 2:
+        return [], True
+    allowed = None if cost is None else [(a, b, price) for (a, b), price in cost.items()]
+    if allowed == []:
+        return [], bool(nx.is_k_edge_connected(graph, k)) if graph.number_of_nodes() > k else k == 1
+    try:
+        return [(str(a), str(b)) for a, b in nx.k_edge_augmentation(graph, k, avail=allowed)], True
+    except nx.NetworkXUnfeasible:
+        return [(str(a), str(b)) for a, b in nx.k_edge_augmentation(graph, k, avail=allowed, partial=True)], False
+
+
 def group_rows(codes: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     """Split the positions of a sorted code array into runs of equal codes."""
     if len(codes) == 0:

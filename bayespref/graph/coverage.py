@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from jaxtyping import Float
 from numpy.typing import NDArray
 from scipy.special import betaincinv
 
 from bayespref import __version__
-from bayespref.checks import as_float, between, non_negative, one_of, simplex
+from bayespref.checks import between, non_negative, one_of
 from bayespref.comparisons import Comparisons
 from bayespref.graph.build import MAX_CELLS, stratum_columns
+from bayespref.graph.declared import deployment_cells
 
 VERDICTS = ("below", "above", "undecided")
 _REGIONS = ("empty", "below", "not_above")
@@ -181,7 +183,7 @@ def coverage(
 
 def missing_mass(
     coverage: xr.Dataset,
-    deployment: Comparisons | xr.DataArray,
+    deployment: Comparisons | pd.DataFrame | xr.DataArray,
     *,
     region: str = "empty",
     level: float = 0.95,
@@ -192,10 +194,10 @@ def missing_mass(
     ----------
     coverage : Dataset
         Result of :func:`coverage`.
-    deployment : Comparisons or DataArray
-        Deployment rows as a table with the same columns (an interval is given), or a declared distribution over cells:
-        probabilities that sum to one, with labelled dims (no interval). Labels are matched by name; cells that the
-        table does not know belong to B.
+    deployment : Comparisons, DataFrame or DataArray
+        Deployment rows with the same columns (an interval is given), or a declared distribution over cells:
+        probabilities that sum to one (no interval); see :func:`bayespref.graph.declared.deployment_cells`. Labels are
+        matched by name; cells that the table does not know belong to B.
     region : {"empty", "below", "not_above"}
         B: cells without a comparison; cells surely below the floor; cells not surely above it.
     level : float
@@ -228,27 +230,7 @@ def missing_mass(
     """
     one_of("region", region, _REGIONS)
     dims = tuple(str(dim) for dim in coverage["count"].dims)
-    if isinstance(deployment, Comparisons):
-        shape = tuple(len(deployment.labels(dim)) for dim in dims)
-        stratum_columns(deployment, dims)
-        values = _cell_counts(deployment, dims, shape)
-        labels = [np.asarray(deployment.labels(dim), dtype=str) for dim in dims]
-        n = float(values.sum())
-        if n == 0:
-            raise ValueError("deployment: holds no rows")
-    else:
-        if not isinstance(deployment, xr.DataArray):
-            raise TypeError(f"deployment: must be Comparisons or a labelled DataArray, got {type(deployment).__name__}")
-        if set(deployment.dims) != set(dims):
-            raise ValueError(f"deployment: must have dims {list(dims)}, got {list(deployment.dims)}")
-        unlabelled = [dim for dim in dims if dim not in deployment.coords]
-        if unlabelled:
-            raise ValueError(f"deployment: dims {unlabelled} have no labels")
-        deployment = deployment.transpose(*dims)
-        values = as_float("deployment", deployment.values)
-        simplex("deployment", values.reshape(-1))
-        labels = [deployment[dim].values.astype(str) for dim in dims]
-        n = np.inf
+    values, labels, n = deployment_cells(deployment, dims)
     covered = {
         "empty": ~coverage["empty"].values,
         "below": coverage["verdict"].values != "below",

@@ -98,6 +98,7 @@ def contrast_sd(
     by: Sequence[str] = ("state",),
     *,
     probability: Float[np.ndarray, "*stratum item item_other"] | float = 0.5,
+    n_min: float = 1,
     max_items: int = 500,
 ) -> xr.Dataset:
     """Standard error that the comparison counts allow each contrast, before any fit.
@@ -110,6 +111,8 @@ def contrast_sd(
     probability : float or array broadcastable to (*stratum, A, A)
         Choice probability p of each pair in the information n p (1 - p). The default 1/2 is the most informative
         value, so that the result is the least standard error these counts could give.
+    n_min : float
+        Fewest comparisons of a pair that count as an edge.
     max_items : int
         Largest number of items: the computation is dense.
 
@@ -133,7 +136,7 @@ def contrast_sd(
             f"comparisons: {comparisons.n_items:,} items, more than max_items = {max_items:,}; the resistance is dense"
         )
     p = between("probability", probability, 0, 1)
-    wins = win_counts(comparisons, dims)
+    wins = win_counts(comparisons, dims, n_min=n_min)
     games = wins + np.swapaxes(wins, -1, -2)
     try:
         information = games * p * (1 - p)
