@@ -131,7 +131,9 @@ def deployment_overlap(
     dims = tuple(str(dim) for dim in coverage["count"].dims)
     cells = deployment_cells(deployment, dims)
     known = [coverage[dim].values.astype(str) for dim in dims]
-    labels = [np.concatenate([mine, theirs[~np.isin(theirs, mine)]]) for mine, theirs in zip(known, cells.labels)]
+    labels = [
+        np.concatenate([mine, theirs[~np.isin(theirs, mine)]]) for mine, theirs in zip(known, cells.labels, strict=True)
+    ]
     count = _placed(coverage["count"].values, known, labels)
     target = _placed(cells.share, cells.labels, labels)
     ratios = cell_ratios(count, target)

@@ -61,7 +61,8 @@ def log_odds_shift(
     Notes
     -----
     Delta method: a label moves the log-odds by (y - p) / (n p (1 - p)); these are summed within clusters, squared and
-    multiplied by G / (G - 1). An approximation for large counts. Independent labels give 1/(n p) + 1/(n (1 - p)) a side.
+    multiplied by G / (G - 1). Independent labels give 1/(n p) + 1/(n (1 - p))
+    a side. An approximation for large counts.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Are preferences stable when the same prompt is judged under another context (template swaps, prompt swaps)?
+"""Stability of preferences when the same prompt is judged under another context (template swaps, prompt swaps).
 
 A *question* is one pair of items in one state (of one annotator, where the annotator answered it under several
 contexts). Two labels of one question agree with probability sum_o p_o p'_o. Under different contexts and the same
