@@ -76,6 +76,16 @@ _REASONS = (
         "fit fewer types, collect more labels per annotator, or report both modes",
     ),
     Reason(
+        "model_misfit",
+        "tables simulated from the fitted model do not look like the observed one in this respect",
+        "change the model as the check suggests, or report which questions the misfit touches",
+    ),
+    Reason(
+        "prior_sensitive",
+        "the number moves when the prior is made a little stronger or weaker",
+        "state the prior beside the number, refit with half and twice its scale, or collect comparisons there",
+    ),
+    Reason(
         "range_refuted",
         "the observed differences alone span more than the assumed reward range",
         "widen the range, or declare a link scale",
@@ -161,6 +171,10 @@ class FitFileError(ValueError):
 
 class PolicyFileError(ValueError):
     """A policy file is truncated, edited, of another version, or contradicts itself."""
+
+
+class RegimeError(ValueError):
+    """A declared target population breaks a rule, or does not fit the table."""
 
 
 class RangeRefutedError(ValueError):
@@ -250,3 +264,7 @@ class DroppedDraws(UserWarning):
 
 class NotSharp(UserWarning):
     """The bound is valid but may be wider than the identified set; the reason is in the message."""
+
+
+class EffectModification(UserWarning):
+    """Types differ in what they prefer: weighted DPO then does not target the tilt of the averaged reward."""

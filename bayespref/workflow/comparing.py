@@ -31,8 +31,8 @@ _RECORD_BLOCK = 2048
 _TOLERANCE = 0.1
 _MOST_STEPS = 500
 METHOD = (
-    "held-out annotators, {folds} folds: log-likelihood of each person's labels (types summed out) at the posterior mode "
-    "of the other folds; an approximation, the posterior's spread is left out"
+    "held-out annotators, {folds} folds: log-likelihood of each person's labels (types summed out) at the posterior "
+    "mode of the other folds; an approximation, the posterior's spread is left out"
 )
 
 
