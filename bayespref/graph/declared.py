@@ -72,19 +72,17 @@ def deployment_cells(deployment: Comparisons | pd.DataFrame | xr.DataArray, dims
     ([2.0, 1.0], ['s', 't'], 3.0)
     """
     dims = tuple(dims)
-    if isinstance(deployment, Comparisons):
-        stratum_columns(deployment, dims)
-        shape = tuple(len(deployment.labels(dim)) for dim in dims)
-        values = _summed([deployment.codes(dim) for dim in dims], deployment.weight, shape)
-        labels = [np.asarray(deployment.labels(dim), dtype=str) for dim in dims]
-    elif isinstance(deployment, pd.DataFrame):
+    if isinstance(deployment, pd.DataFrame):
         return _frame_cells(deployment, dims)
-    elif isinstance(deployment, xr.DataArray):
+    if isinstance(deployment, xr.DataArray):
         return _declared_cells(deployment, dims)
-    else:
+    if not hasattr(deployment, "codes"):
         kind = type(deployment).__name__
         raise TypeError(f"deployment: must be Comparisons, a DataFrame or a labelled DataArray, got {kind}")
-    return _counted(values, labels)
+    stratum_columns(deployment, dims)
+    shape = tuple(len(deployment.labels(dim)) for dim in dims)
+    values = _summed([deployment.codes(dim) for dim in dims], deployment.weight, shape)
+    return _counted(values, [np.asarray(deployment.labels(dim), dtype=str) for dim in dims])
 
 
 def _declared_cells(deployment: xr.DataArray, dims: tuple[str, ...]) -> DeploymentCells:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -178,7 +178,7 @@ def coverage_growth(
         "version": __version__,
         "data_hash": comparisons.data_hash,
     }
-    data = {name: ("budget", values) for name, values in curve._asdict().items()}
+    data: dict[str, Any] = {name: ("budget", values) for name, values in curve._asdict().items()}
     data |= {
         "in_order": ("budget", in_order),
         "count": (dims, cells["count"].values),

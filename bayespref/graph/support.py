@@ -84,8 +84,8 @@ def neighbour_support(
         raise ValueError(f"level: must lie in (0, 1), got {level!r}")
     tree = cKDTree(here)
     # Each collected point finds itself at distance 0 first.
-    own = np.sort(tree.query(here, k=[k + 1])[0][:, 0])
-    distance = tree.query(there, k=[k])[0][:, 0]
+    own = np.sort(np.asarray(tree.query(here, k=[k + 1])[0]).reshape(-1))
+    distance = np.asarray(tree.query(there, k=[k])[0]).reshape(-1)
     farther = len(own) - np.searchsorted(own, distance, side="left")
     p_value = (farther + 1.0) / (len(own) + 1.0)
     unsupported = p_value <= 1 - level + 1e-12

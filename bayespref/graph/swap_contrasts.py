@@ -92,7 +92,7 @@ def log_odds_shift(
         by_cluster = np.bincount(code.reshape(-1), weights=np.nan_to_num(influence), minlength=len(keys))
         n_clusters = np.bincount(keys[:, 0], minlength=n_questions)
         square = np.bincount(keys[:, 0], weights=by_cluster**2, minlength=n_questions)
-        square *= n_clusters / np.maximum(n_clusters - 1, 1)
+        square = np.asarray(square * n_clusters / np.maximum(n_clusters - 1, 1))
     difference = logit[:, 1] - logit[:, 0]
     error = np.sqrt(square)
     known = (n_clusters >= 2) & ~np.isnan(difference)

@@ -67,7 +67,8 @@ def reach_bound(share: Float[np.ndarray, "*batch cell"], n: int, floor: int) -> 
     0.5
     """
     p = between("share", share, 0.0, 1.0)
-    return np.asarray(1.0 - binom.cdf(at_least("floor", floor, 0) - 1, at_least("n", n, 0), p).sum(axis=-1))
+    short = np.asarray(binom.cdf(at_least("floor", floor, 0) - 1, at_least("n", n, 0), p))
+    return np.asarray(1.0 - short.sum(axis=-1))
 
 
 def reach_probability(share: Float[np.ndarray, " cell"], n: int, floor: int) -> float:

@@ -19,7 +19,7 @@ from bayespref.graph.coverage import clopper_pearson
 class TypeCoverage(NamedTuple):
     """Coverage of (state, type) cells over draws of the annotators' types."""
 
-    count: Float[np.ndarray, "state type"]
+    expected_count: Float[np.ndarray, "state type"]
     """Posterior mean number of comparisons."""
     mass: Float[np.ndarray, "state type"]
     """Posterior mean share of all comparisons."""
@@ -103,7 +103,7 @@ def type_coverage(
     low, high = clopper_pearson(np.minimum(count, total), np.broadcast_to(total, count.shape), level)
     tail = (1 - level) / 2
     return TypeCoverage(
-        count=count.mean(axis=0),
+        expected_count=count.mean(axis=0),
         mass=_mean_share(count, total),
         lower=np.quantile(low, tail, axis=0),
         upper=np.quantile(high, 1 - tail, axis=0),
