@@ -12,7 +12,9 @@ author = "The bayespref authors"
 project_copyright = "2026, The bayespref authors"
 release = __version__
 
-extensions = ["sphinx.ext.autodoc", "sphinx.ext.autosummary", "numpydoc"]
+extensions = ["sphinx.ext.autodoc", "sphinx.ext.autosummary", "numpydoc", "myst_parser"]
+myst_enable_extensions = ["deflist"]
+myst_heading_anchors = 2
 templates_path = ["_templates"]
 exclude_patterns = ["_build"]
 html_theme = "alabaster"
