@@ -21,6 +21,8 @@ from bayespref.posterior.verdict import Verdict
 
 K_LIMIT = 0.7
 """Largest Pareto k at which importance weights are relied on (Vehtari et al. 2024), given enough draws."""
+LEAST_TAIL = 5
+"""Draws a tail must have for its shape to be estimated: with fewer than 21 draws in all, no weight is reliable."""
 _SHOWN = 5
 
 
@@ -125,7 +127,8 @@ class Loo(NamedTuple):
     elpd : float array, shape (annotator,)
         Log predictive density of each annotator without their own labels, nats.
     pareto_k : float array, shape (annotator,)
-        Shape of the importance weights' tail.
+        Shape of the importance weights' tail: NaN with too few draws, minus infinity where all weights are equal,
+        infinity where the tail is a single repeated draw.
     reliable : bool array, shape (annotator,)
         Whether ``pareto_k`` is at most the limit for this number of draws.
     """
@@ -167,11 +170,19 @@ def leave_one_out(log_likelihood: Float[np.ndarray, "chain draw annotator"]) -> 
     if values.ndim != 3:
         raise ValueError(f"log_likelihood: must have axes (chain, draw, annotator), got shape {values.shape}")
     flat = values.reshape(-1, values.shape[2]).T
-    log_weight, pareto_k = array_stats.psislw(flat, axis=-1)
-    log_weight = log_weight - logsumexp(log_weight, axis=1, keepdims=True)
-    limit = min(K_LIMIT, 1.0 - 1.0 / np.log10(max(flat.shape[1], 2)))
-    k = np.asarray(pareto_k, dtype=np.float64)
-    return Loo(logsumexp(log_weight + flat, axis=1), k, k <= limit)
+    draws = flat.shape[1]
+    tail = int(np.ceil(min(0.2 * draws, 3.0 * np.sqrt(draws))))
+    log_weight = -flat
+    pareto_k = np.full(len(flat), np.nan)
+    if tail >= LEAST_TAIL:
+        lowest = np.partition(flat, tail - 1, axis=1)[:, :tail]
+        shaped = np.ptp(lowest, axis=1) > 0.0  # a tail of equal weights has no shape to fit
+        pareto_k = np.where(np.ptp(flat, axis=1) == 0.0, -np.inf, np.inf)
+        if shaped.any():
+            log_weight[shaped], pareto_k[shaped] = array_stats.psislw(flat[shaped], axis=-1)
+    log_weight -= logsumexp(log_weight, axis=1, keepdims=True)
+    limit = min(K_LIMIT, 1.0 - 1.0 / np.log10(max(draws, 2)))
+    return Loo(logsumexp(log_weight + flat, axis=1), pareto_k, pareto_k <= limit)
 
 
 def loo_by_annotator(tree: xr.DataTree) -> xr.Dataset:
@@ -233,7 +244,7 @@ def loo_words(loo: Loo, unreliable: list[str]) -> Verdict:
     -------
     Verdict
     """
-    worst = float(np.max(loo.pareto_k))
+    worst = float(np.max(loo.pareto_k)) if len(loo.pareto_k) else -np.inf
     if not unreliable:
         return Verdict("importance weights", True, f"importance weights: reliable, largest Pareto k {worst:.2f}")
     more = len(unreliable) - _SHOWN

@@ -8,7 +8,8 @@ import numpy as np
 import xarray as xr
 from arviz_stats.base import array_stats
 
-from bayespref.dims import CHAIN, DRAW, VARIABLE_DIMS
+from bayespref.dims import CHAIN, DRAW, ITEM, STATE, TRAIT, VARIABLE_DIMS
+from bayespref.posterior.align import match_traits
 
 RHAT_LIMIT = 1.01
 ESS_PER_CHAIN = 100
@@ -43,7 +44,7 @@ class Verdict(NamedTuple):
 
 
 def convergence(tree: xr.DataTree) -> list[Verdict]:
-    """Judge a fit: R-hat, effective sample size, divergences, label switching, near-tied modes.
+    """Judge a fit: R-hat, effective sample size, divergences, switching of types or traits, near-tied modes.
 
     R-hat and effective sample size are the worst over model parameters (rank-normalised, split; Vehtari et al. 2021).
     Coefficients stand in for rewards where rewards are a function of them.
@@ -111,6 +112,8 @@ def convergence(tree: xr.DataTree) -> list[Verdict]:
                 "fit fewer types, or report both modes: one mode alone understates uncertainty" if tied else "",
             )
         )
+    if "loading" in posterior:
+        checks.append(_traits_aligned(posterior, fit))
     ok = all(check.ok for check in checks)
     failed = [check.name for check in checks if not check.ok]
     overall = Verdict(
@@ -122,6 +125,22 @@ def convergence(tree: xr.DataTree) -> list[Verdict]:
         "" if ok else next(check.next_step for check in checks if not check.ok),
     )
     return [overall, *checks]
+
+
+def _traits_aligned(posterior: xr.Dataset, fit: xr.DataTree) -> Verdict:
+    """Whether the draws keep the mode's trait frame: traits that turn must not be averaged."""
+    loading = posterior["loading"].transpose(CHAIN, DRAW, TRAIT, STATE, ITEM).values
+    matched = match_traits(loading, fit["mode_loading"].transpose(TRAIT, STATE, ITEM).values)
+    turned, agreement = float(matched.turned.mean()), float(matched.agreement.mean())
+    held = turned <= MOST_SWITCHED and agreement >= LEAST_AGREEMENT
+    return Verdict(
+        "traits aligned",
+        held,
+        f"traits aligned: {'yes' if held else 'no'}, {turned:.1%} of draws turned the traits by more than 45 degrees, "
+        f"loadings agree with the mode's to a cosine of {agreement:.2f}",
+        "" if held else "not_converged",
+        "" if held else "fit fewer traits, or read only what no rotation changes: rewards and how much people differ",
+    )
 
 
 def _worst(posterior: xr.Dataset, statistic: str) -> tuple[float, str]:

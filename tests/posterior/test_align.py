@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bayespref.posterior.align import match_types, reorder
+from bayespref.posterior.align import match_traits, match_types, reorder
 
 CHAINS, DRAWS, UNITS = 2, 25, 40
 
@@ -125,3 +125,55 @@ def test_reorder_moves_the_named_axis_only(axis):
         for draw in range(3):
             expected = np.take(values[chain, draw], order[chain, draw], axis=axis - 2)
             np.testing.assert_array_equal(found[chain, draw], expected)
+
+
+def turned(loading, angle):
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    return np.einsum("mn,nsi->msi", turn, loading)
+
+
+def test_turned_and_reflected_traits_are_put_back_exactly():
+    rng = np.random.default_rng(0)
+    pivot = rng.normal(size=(2, 3, 5))
+    angles = rng.uniform(-np.pi, np.pi, 20)
+    draws = np.stack(
+        [turned(pivot, angle) * np.array([1.0, sign])[:, None, None] for angle in angles for sign in (1, -1)]
+    )
+    found = match_traits(draws.reshape(2, 20, 2, 3, 5), pivot)
+    np.testing.assert_allclose(found.loading, np.broadcast_to(pivot, found.loading.shape), atol=1e-12)
+    np.testing.assert_allclose(found.agreement, 1.0, rtol=1e-12)
+    np.testing.assert_allclose(
+        np.swapaxes(found.rotation, -1, -2) @ found.rotation,
+        np.eye(2)[None, None] + np.zeros((2, 20, 2, 2)),
+        atol=1e-12,
+    )
+    by_draw = found.turned.reshape(20, 2)
+    np.testing.assert_array_equal(by_draw[:, 0], np.abs(angles) > np.pi / 4)
+    assert by_draw[:, 1].all()  # a reflection has no small turn
+
+
+def test_what_no_rotation_changes_is_left_alone():
+    rng = np.random.default_rng(1)
+    pivot, draws = rng.normal(size=(2, 2, 4)), rng.normal(size=(1, 30, 2, 2, 4))
+    found = match_traits(draws, pivot)
+    before, after = (np.einsum("cdmsi,cdmtj->cdsitj", x, x) for x in (draws, found.loading))
+    np.testing.assert_allclose(after, before, rtol=1e-10, atol=1e-12)
+    angles = np.linspace(0, 2 * np.pi, 721)
+    for draw in range(30):
+        apart = [
+            np.sum((turned(draws[0, draw] * np.array([1.0, s])[:, None, None], a) - pivot) ** 2)
+            for a in angles
+            for s in (1, -1)
+        ]
+        assert np.sum((found.loading[0, draw] - pivot) ** 2) <= min(apart) + 1e-12
+
+
+def test_unlike_traits_have_low_agreement_and_no_loading_has_none():
+    pivot = np.zeros((1, 1, 3))
+    pivot[0, 0] = [1.0, -1.0, 0.0]
+    other = np.array([[1.0, 1.0, -2.0], [0.0, 0.0, 0.0]]).reshape(1, 2, 1, 1, 3)
+    found = match_traits(other, pivot)
+    assert found.agreement[0, 0] == pytest.approx(0.0, abs=1e-12)
+    assert np.isnan(found.agreement[0, 1])
+    with pytest.raises(ValueError, match="finite"):
+        match_traits(np.full((1, 1, 1, 1, 3), np.nan), pivot)
