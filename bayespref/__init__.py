@@ -9,7 +9,7 @@ __version__ = "0.1.0"
 
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
-    submodules=["bounds", "defer", "disagree", "fit", "graph", "models", "posterior", "report", "simulate"],
+    submodules=["bounds", "defer", "design", "disagree", "fit", "graph", "models", "posterior", "report", "simulate"],
     submod_attrs={
         "comparisons": ["Comparisons"],
         "data.bundle": ["load_train_tickets"],
@@ -20,6 +20,6 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "graph.check": ["check"],
         "graph.connect": ["suggest_comparisons"],
         "posterior.store": ["load_fit", "save_fit"],
-        "workflow": ["analyse", "policy", "run"],
+        "workflow": ["analyse", "next_comparisons", "policy", "run"],
     },
 )

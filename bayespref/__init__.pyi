@@ -1,5 +1,6 @@
 from bayespref import bounds as bounds
 from bayespref import defer as defer
+from bayespref import design as design
 from bayespref import disagree as disagree
 from bayespref import graph as graph
 from bayespref import models as models
@@ -18,6 +19,7 @@ from bayespref.posterior.store import load_fit as load_fit
 from bayespref.posterior.store import save_fit as save_fit
 from bayespref.workflow import analyse as analyse
 from bayespref.workflow import fit as fit
+from bayespref.workflow import next_comparisons as next_comparisons
 from bayespref.workflow import policy as policy
 from bayespref.workflow import run as run
 

@@ -200,6 +200,63 @@ def defer(
 
 
 @app.command()
+def design(
+    tree: Tree,
+    budget: Annotated[float, typer.Option(help="What may be spent, in the currency of --price.")] = 500.0,
+    objective: Annotated[str, typer.Option(help="value, variance or lambda_min.")] = "value",
+    contrast: Annotated[
+        list[str] | None, typer.Option("--contrast", help="item_a:item_b that must become known; repeat for more.")
+    ] = None,
+    price: Annotated[
+        list[str] | None, typer.Option("--price", help="segment=cost of an attempt; repeat (default: 1 each).")
+    ] = None,
+    acceptance: Annotated[
+        list[str] | None, typer.Option("--acceptance", help="segment=share of attempts that become labels; repeat.")
+    ] = None,
+    cost: Annotated[float | None, typer.Option("--cost", help="Cost of deferring, log-odds of reward.")] = None,
+    item: ItemOption = None,
+    regions: NewRegionOption = None,
+    reward_range: NewRangeOption = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Table to write (.csv).")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Propose which comparisons to collect next: what to show, to whom, how often, and why."""
+    from bayespref.files import replacing
+    from bayespref.posterior.store import load_fit
+    from bayespref.workflow import next_comparisons
+
+    pairs = [tuple(text.split(":")) for text in contrast or []]
+    if any(len(pair) != 2 for pair in pairs):
+        raise ValueError(f"--contrast: write item_a:item_b, got {contrast}")
+    table = next_comparisons(
+        load_fit(tree),
+        budget,
+        objective=objective,
+        contrasts=[(a, b) for a, b in pairs] or None,
+        cost=_numbers("--price", price),
+        acceptance=_numbers("--acceptance", acceptance),
+        regions=regions,
+        items=item,
+        c_defer=cost,
+        reward_range=reward_range,
+    )
+    if out is not None:
+        with replacing(out) as part:
+            table.to_csv(part, index=False)
+    if as_json:
+        typer.echo(json.dumps({"proposals": table.to_dict(orient="records"), **table.attrs}, allow_nan=False))
+        return
+    typer.echo(table.to_string(index=False))
+    about = table.attrs
+    typer.echo(
+        f"{about['objective']}: {about['before']:.4g} now, {about['after']:.4g} expected after spending "
+        f"{about['spent']:g}; assumes {about['assumptions']}"
+    )
+    if out is not None:
+        typer.echo(out)
+
+
+@app.command()
 def study(
     name: Annotated[str, typer.Argument(help="A study, or all; without one, their names are listed.")] = "",
     full: Annotated[
@@ -248,6 +305,20 @@ def _read(table: Path, adapter: str | None, column: list[str] | None, feature: l
             raise ValueError(f"--column: write canonical=column, got {pair!r}")
         columns[name] = source or None
     return read_comparisons(table, adapter=adapter, columns=columns or None, features=feature or None)
+
+
+def _numbers(option: str, pairs: list[str] | None) -> float | dict[str, float]:
+    """One where nothing is named, else name -> number."""
+    named = {}
+    for pair in pairs or []:
+        name, separator, number = pair.partition("=")
+        try:
+            named[name] = float(number)
+        except ValueError:
+            separator = ""
+        if not separator:
+            raise ValueError(f"{option}: write name=number, got {pair!r}")
+    return named or 1.0
 
 
 def _options(types: int | None) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.stats import beta
 
 from bayespref.checks import between
+from bayespref.files import replacing
 
 SCHEMA: dict[str, Any] = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -277,4 +278,5 @@ def write_registry(interventions: Sequence[Intervention], path: str | Path) -> N
     rows = [asdict(row) for row in interventions]
     content = {"format": FORMAT, "interventions": rows}
     from_dict(json.loads(json.dumps(content)))
-    Path(path).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    with replacing(path) as part:
+        part.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
 from bayespref.checks import finite
+from bayespref.files import replacing
 from bayespref.information import curvature
 
 
@@ -229,7 +230,8 @@ def save_state(state: State, path: str | Path) -> None:
         "precision": state.precision,
         "n_features": state.features.shape[1],
     }
-    Path(path).write_text(json.dumps(content) + "\n", encoding="utf-8")
+    with replacing(path) as part:
+        part.write_text(json.dumps(content) + "\n", encoding="utf-8")
 
 
 def load_state(path: str | Path) -> State:

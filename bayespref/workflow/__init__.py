@@ -2,6 +2,7 @@
 
 from bayespref.workflow.analysing import analyse
 from bayespref.workflow.collecting import next_comparisons
+from bayespref.workflow.editing import next_edits
 from bayespref.workflow.escalating import escalation
 from bayespref.workflow.features import feature_policy, feature_scores
 from bayespref.workflow.fitting import fit
@@ -15,6 +16,7 @@ __all__ = [
     "feature_scores",
     "fit",
     "next_comparisons",
+    "next_edits",
     "policy",
     "report",
     "run",
