@@ -76,14 +76,14 @@ def next_edits(
         raise ModelError("tree: edits need a linear model, whose coefficients say what an edit changes")
     if not edits:
         raise ValueError("edits: name at least one")
-    stacked = tree["posterior"].to_dataset().stack(sample=(CHAIN, DRAW))
-    draws = stacked["coefficient"].transpose("sample", TYPE, FEATURE).values
+    draws = posterior["coefficient"].transpose(CHAIN, DRAW, TYPE, FEATURE).values
+    draws = draws.reshape(-1, *draws.shape[2:])
     n_types = draws.shape[1]
     contrast = comparisons.features[comparisons.item_a] - comparisons.features[comparisons.item_b]
     scale = np.sqrt((contrast**2).mean(axis=0))
     draws = draws * scale
     if type_mix is None:
-        weight = stacked["type_weight"].mean("sample").values
+        weight = posterior["type_weight"].mean((CHAIN, DRAW)).values
         mix = weight / weight.sum()
     else:
         mix = simplex("type_mix", type_mix)
