@@ -87,13 +87,27 @@ def check(
     adapter: AdapterOption = None,
     column: ColumnOption = None,
     feature: FeatureOption = None,
-    by: Annotated[str, typer.Option(help="Columns that make a stratum, joined by commas.")] = "state",
+    by: Annotated[
+        str | None, typer.Option(help="Columns that make a stratum, joined by commas (default: state).")
+    ] = None,
+    thresholds: Annotated[
+        Path | None, typer.Option(help="TOML file of thresholds, one key an argument of bayespref.check.")
+    ] = None,
+    deployment: Annotated[
+        Path | None, typer.Option(help="Table of deployment rows: state, context, and count or probability.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say what a table can and cannot tell. Exit code 1 if a check failed."""
+    from bayespref.data.deployed import read_deployed
     from bayespref.graph.check import check as check_table
+    from bayespref.graph.thresholds import read_thresholds
 
-    result = check_table(_read(table, adapter, column, feature), by=tuple(name for name in by.split(",") if name))
+    settings = {} if thresholds is None else read_thresholds(thresholds)
+    if by is not None:
+        settings["by"] = tuple(name for name in by.split(",") if name)
+    deployed = None if deployment is None else read_deployed(deployment, columns=_column_map(column))
+    result = check_table(_read(table, adapter, column, feature), deployment=deployed, **settings)
     typer.echo(result.to_json() if as_json else str(result))
     raise typer.Exit(result.exit_code)
 
@@ -106,6 +120,13 @@ def fit(
     feature: FeatureOption = None,
     model: ModelOption = "single",
     types: TypesOption = None,
+    method: Annotated[
+        str | None,
+        typer.Option(help="nuts, gibbs, laplace (approximate) or svi (approximate). [default: the faster exact one]"),
+    ] = None,
+    chains: Annotated[int, typer.Option(help="Chains.")] = 4,
+    draws: Annotated[int, typer.Option(help="Draws kept per chain.")] = 1000,
+    checkpoint: Annotated[Path | None, typer.Option(help="Folder to resume from after an interruption.")] = None,
     seed: SeedOption = 0,
     out: OutOption = Path("fit.nc"),
     quiet: QuietOption = False,
@@ -115,7 +136,17 @@ def fit(
     from bayespref.workflow import fit as fit_model
 
     comparisons = _read(table, adapter, column, feature)
-    tree = fit_model(model, comparisons, rng_key=seed, options=_options(types), progress=not quiet)
+    tree = fit_model(
+        model,
+        comparisons,
+        rng_key=seed,
+        options=_options(types),
+        method=method,
+        chains=chains,
+        draws=draws,
+        checkpoint=checkpoint,
+        progress=not quiet,
+    )
     _say_verdicts(tree)
     typer.echo(save_fit(tree, out))
 
@@ -298,13 +329,17 @@ def demo(
 def _read(table: Path, adapter: str | None, column: list[str] | None, feature: list[str] | None) -> Comparisons:
     from bayespref.data.table import read_comparisons
 
+    return read_comparisons(table, adapter=adapter, columns=_column_map(column) or None, features=feature or None)
+
+
+def _column_map(column: list[str] | None) -> dict[str, str | None]:
     columns: dict[str, str | None] = {}
     for pair in column or []:
         name, separator, source = pair.partition("=")
         if not separator:
             raise ValueError(f"--column: write canonical=column, got {pair!r}")
         columns[name] = source or None
-    return read_comparisons(table, adapter=adapter, columns=columns or None, features=feature or None)
+    return columns
 
 
 def _numbers(option: str, pairs: list[str] | None) -> float | dict[str, float]:

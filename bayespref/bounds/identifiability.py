@@ -136,14 +136,14 @@ def local_identifiability(
     checks = dict(functionals or {})
     jacobian, weight, gradients = _derivatives(design, points, checks)
     generic = jacobian if theta is None else _derivatives(design, random_points, {})[0]
-    generic_rank = int(_rank(np.linalg.svd(generic, compute_uv=False)).max())
+    generic_rank = int(_rank(np.linalg.svd(_compressed(generic), compute_uv=False)).max())
 
-    _, singular, right = np.linalg.svd(jacobian, full_matrices=True)
+    _, singular, right = np.linalg.svd(_compressed(jacobian), full_matrices=True)
     singular = np.pad(singular, [(0, 0), (0, len(names) - singular.shape[-1])])
     rank = _rank(singular)
     with np.errstate(divide="ignore", invalid="ignore"):
         condition = np.where(rank == len(names), singular[:, 0] / singular[:, -1], np.inf)
-    _, fisher_root, fisher_right = np.linalg.svd(jacobian * weight[..., None], full_matrices=True)
+    _, fisher_root, fisher_right = np.linalg.svd(_compressed(jacobian * weight[..., None]), full_matrices=True)
     fisher_root = np.pad(fisher_root, [(0, 0), (0, len(names) - fisher_root.shape[-1])])
     identified, error = {}, {}
     for name, gradient in gradients.items():
@@ -177,6 +177,11 @@ def local_identifiability(
         functional_form_only=form_only,
         reason="type_not_identified" if deficit else "functional_form_only" if form_only else "",
     )
+
+
+def _compressed(rows: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Triangle with the same singular values and right vectors, where there are more patterns than parameters."""
+    return np.linalg.qr(rows, mode="r") if rows.shape[-2] > rows.shape[-1] else rows
 
 
 def _rank(singular: NDArray[np.floating]) -> NDArray[np.intp]:

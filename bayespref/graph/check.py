@@ -13,13 +13,17 @@ import xarray as xr
 from bayespref import __version__
 from bayespref.checks import non_negative
 from bayespref.comparisons import Comparisons
-from bayespref.graph import contexts, verdicts
+from bayespref.graph import contexts, gates, verdicts
 from bayespref.graph.build import MAX_CELLS, nodes, pair_table
 from bayespref.graph.connect import connectivity_of
+from bayespref.graph.environments import check_environments
+from bayespref.graph.gates import Deployment
 from bayespref.graph.suggest import suggestions_of
 from bayespref.graph.verdicts import CheckLine
 
 _SHOWN = 5
+SCHEMA_VERSION = 1
+"""Version of the JSON that ``CheckResult.to_json`` writes; its JSON Schema lies beside this file."""
 EXIT_OK, EXIT_FAILED, EXIT_BAD_INPUT = 0, 1, 2
 """Exit codes: no check failed; a check failed; the table could not be read (raised, never returned by a result)."""
 
@@ -46,9 +50,20 @@ class CheckResult:
     settings: dict[str, object]
 
     @property
+    def failed(self) -> tuple[str, ...]:
+        """Names of the checks that fail the gate: verdict no (or undecided, if asked), less those allowed."""
+        bad = ("no", "undecided") if self.settings.get("fail_undecided") else ("no",)
+        return tuple(check.name for check in self.checks if check.verdict in bad and check.name not in self._allowed)
+
+    @property
     def ok(self) -> bool:
-        """Whether no check failed (an undecided one does not fail)."""
-        return all(check.verdict != "no" for check in self.checks)
+        """Whether no check failed (an undecided one does not fail unless asked, an allowed one never does)."""
+        return not self.failed
+
+    @property
+    def _allowed(self) -> tuple[str, ...]:
+        allowed = self.settings.get("allow", ())
+        return tuple(str(name) for name in allowed) if isinstance(allowed, list | tuple) else ()
 
     @property
     def exit_code(self) -> int:
@@ -71,8 +86,10 @@ class CheckResult:
         """Machine-readable verdicts, numbers and suggestions."""
         content = {
             "kind": "bayespref.check",
+            "schema_version": SCHEMA_VERSION,
             "ok": self.ok,
             "exit_code": self.exit_code,
+            "failed": list(self.failed),
             **self.settings,
             "checks": [check._asdict() for check in self.checks],
             "suggestions": self.suggestions.to_dict(orient="records"),
@@ -103,11 +120,13 @@ class CheckResult:
         return f"<table><caption>{caption}</caption>{table}</table>{collect}"
 
     def _headline(self) -> str:
-        failed = [check.name for check in self.checks if check.verdict == "no"]
+        failed = self.failed
         total = len(self.checks)
+        let = [check.name for check in self.checks if check.verdict == "no" and check.name in self._allowed]
+        aside = f"; allowed to fail: {', '.join(let)}" if let else ""
         if not failed:
-            return f"check: yes, none of {total} checks failed"
-        return f"check: no, {len(failed)} of {total} checks failed ({', '.join(failed)})"
+            return f"check: yes, none of {total} checks failed{aside}"
+        return f"check: no, {len(failed)} of {total} checks failed ({', '.join(failed)}){aside}"
 
     def _collect(self) -> list[str]:
         rows = []
@@ -135,6 +154,14 @@ def check(
     floor: float = 1,
     n_min: float = 1,
     min_labels: float = 3,
+    mass_floor: float | None = None,
+    deployment: Deployment | None = None,
+    missing_mass: float = 0.05,
+    largest_ratio: float | None = None,
+    least_effective_share: float | None = None,
+    level: float = 0.95,
+    allow: Sequence[str] = (),
+    fail_undecided: bool = False,
 ) -> CheckResult:
     """Say what a table of comparisons can and cannot tell, before any model is fitted.
 
@@ -150,6 +177,22 @@ def check(
     min_labels : float
         Labels an annotator needs for latent types to be told apart: three, since two labels of a binary item leave the
         parameters of a two-class mixture unidentified (Kruskal 1977; Allman, Matias and Rhodes 2009).
+    mass_floor : float, optional
+        Least share of the collection of every cell of strata by context; asked only if given.
+    deployment : Comparisons, DataFrame or DataArray, optional
+        Where the system will be used, as in :func:`bayespref.graph.coverage.missing_mass`; by context too if it names
+        contexts.
+    missing_mass : float
+        Largest share of the deployment that may fall on cells without comparisons: no if the interval lies above it,
+        undecided if it holds it.
+    largest_ratio, least_effective_share : float, optional
+        Largest importance weight of a covered cell, and least share of rows left in effect by the weights.
+    level : float
+        Level of the Clopper-Pearson intervals.
+    allow : sequence of str
+        Checks that may fail: they are reported, and do not change ``ok`` and the exit code.
+    fail_undecided : bool
+        Whether an undecided check fails too.
 
     Returns
     -------
@@ -174,8 +217,11 @@ def check(
     >>> print(result["strongly connected"].words.split(":")[1])
      yes, no item or group always wins or always loses against the rest of its component
     """
-    for name, value in (("floor", floor), ("min_labels", min_labels)):
+    for name, value in (("floor", floor), ("min_labels", min_labels), ("missing_mass", missing_mass)):
         non_negative(name, value)
+    for name, limit in (("largest_ratio", largest_ratio), ("least_effective_share", least_effective_share)):
+        if limit is not None:
+            non_negative(name, limit)
     pairs = pair_table(comparisons, by, n_min=n_min)
     graph = nodes(pairs)
     lines: list[CheckLine | None] = [verdicts.check_comparisons(comparisons)]
@@ -190,10 +236,28 @@ def check(
         ]
         if comparisons.context is not None:
             lines += contexts.check_contexts(comparisons, pairs.by, floor, n_min)
+        if len(comparisons.environments) > 1:
+            lines.append(check_environments(comparisons, pairs.by, n_min))
         lines.append(verdicts.check_types(comparisons, min_labels))
+        if mass_floor is not None:
+            lines.append(gates.check_mass(comparisons, pairs.by, mass_floor, level))
+        if deployment is not None:
+            lines += gates.check_deployment(
+                comparisons,
+                pairs.by,
+                deployment,
+                limit=missing_mass,
+                level=level,
+                largest_ratio=largest_ratio,
+                least_effective_share=least_effective_share,
+            )
+    checks = tuple(found for found in lines if found is not None)
+    unknown = sorted(set(allow) - {found.name for found in checks})
+    if unknown and len(graph.item):
+        raise ValueError(f"allow: no such check(s) {unknown}; this table has {[found.name for found in checks]}")
     dense = pairs.n_strata * pairs.n_items <= MAX_CELLS
     return CheckResult(
-        checks=tuple(found for found in lines if found is not None),
+        checks=checks,
         connectivity=connectivity_of(comparisons, pairs, n_min=n_min) if dense else None,
         suggestions=suggestions_of(comparisons, pairs, graph),
         settings={
@@ -201,6 +265,13 @@ def check(
             "floor": floor,
             "n_min": n_min,
             "min_labels": min_labels,
+            "mass_floor": mass_floor,
+            "missing_mass": missing_mass,
+            "largest_ratio": largest_ratio,
+            "least_effective_share": least_effective_share,
+            "level": level,
+            "allow": list(allow),
+            "fail_undecided": bool(fail_undecided),
             "version": __version__,
             "data_hash": comparisons.data_hash,
         },

@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from bayespref import __version__
 from bayespref.checks import between, non_negative
 from bayespref.dims import ITEM, ITEM_OTHER, STATE, TYPE
-from bayespref.graph.connect import components, strong_components
+from bayespref.graph.build import label_blocks
 from bayespref.graph.coverage import clopper_pearson
 
 
@@ -41,9 +41,15 @@ class TypeCoverage(NamedTuple):
 
 
 def type_coverage(
-    wins: Float[np.ndarray, "draw state type item item_other"],
-    seen: Bool[np.ndarray, "state item"],
+    wins_a: Float[np.ndarray, "draw type pair"],
+    wins_b: Float[np.ndarray, "draw type pair"],
+    state: Int[np.ndarray, " pair"],
+    item_a: Int[np.ndarray, " pair"],
+    item_b: Int[np.ndarray, " pair"],
     *,
+    n_states: int,
+    n_items: int,
+    chosen: Int[np.ndarray, " chosen"] | None = None,
     floor: float = 0.001,
     level: float = 0.95,
     n_min: float = 1.0,
@@ -52,12 +58,16 @@ def type_coverage(
 
     Parameters
     ----------
-    wins : float array, shape (draw, state, type, item, item)
-        For each posterior draw, after drawing every annotator's type from its probabilities: the weight with which one
-        item beat another, ties half each way. Drawn types make whole counts, so that "is this cell connected" has an
-        answer in each draw and a probability over draws; expected counts would join everything a little.
-    seen : bool array, shape (state, item)
-        Items somebody was asked about in the state.
+    wins_a, wins_b : float array, shape (draw, type, pair)
+        For each posterior draw, after drawing every annotator's type from its probabilities: the weight with which
+        either item of a pair won, ties half each way. Drawn types make whole counts, so that "is this cell connected"
+        has an answer in each draw and a probability over draws; expected counts would join everything a little.
+    state, item_a, item_b : int array, shape (pair,)
+        What was asked, each (state, pair) once. Items named here count as seen in the state.
+    n_states, n_items : int
+        Sizes.
+    chosen : int array, optional
+        Items between which ``pair_connected`` is reported; all by default. Components use every item.
     floor : float
         Least share of all comparisons a cell should have.
     level : float
@@ -81,27 +91,35 @@ def type_coverage(
 
     Examples
     --------
-    >>> wins = np.zeros((2, 1, 2, 2, 2))
-    >>> wins[0, 0, 0, 0, 1] = wins[1, 0, 1, 0, 1] = 4.0  # the one annotator is of type 1, or of type 2
-    >>> type_coverage(wins, np.array([[True, True]])).connected.tolist()
+    >>> zero = np.zeros(1, dtype=int)
+    >>> won = np.array([[[4.0], [0.0]], [[0.0], [4.0]]])  # the one annotator is of type 1, or of type 2
+    >>> type_coverage(won, 0 * won, zero, zero, zero + 1, n_states=1, n_items=2).connected.tolist()
     [[0.5, 0.5]]
     """
-    games = non_negative("wins", wins)
-    present = np.asarray(seen, dtype=bool)
-    if games.ndim != 5 or games.shape[-1] != games.shape[-2] or not len(games):
-        raise ValueError(f"wins: must have shape (draw, state, type, item, item), got {games.shape}")
-    if present.shape != (games.shape[1], games.shape[3]):
-        raise ValueError(f"seen: must have shape {(games.shape[1], games.shape[3])}, got {present.shape}")
+    won, lost = non_negative("wins_a", wins_a), non_negative("wins_b", wins_b)
+    where, a, b = (np.asarray(values, dtype=np.int64) for values in (state, item_a, item_b))
+    if won.ndim != 3 or lost.shape != won.shape or not len(won):
+        raise ValueError(f"wins_a, wins_b: need one shape (draw, type, pair), got {won.shape} and {lost.shape}")
+    if not where.shape == a.shape == b.shape == won.shape[2:]:
+        raise ValueError(f"state, item_a, item_b: need one entry a pair, shape {won.shape[2:]}, got {where.shape}")
     between("floor", floor, 0, 1)
     between("level", level, 0, 1)
-    both = games + np.swapaxes(games, -1, -2)
-    edge = both >= n_min
-    component = components(edge.astype(np.float64))
-    strong = strong_components(np.where(edge, games, 0.0))
-    count = games.sum(axis=(-2, -1))
+    games = won + lost
+    n_draws, n_types = games.shape[:2]
+    count = np.zeros((n_draws, n_types, n_states))
+    np.add.at(count, (slice(None), slice(None), where), games)
+    count = count.transpose(0, 2, 1)
     total = count.sum(axis=(1, 2), keepdims=True)
     low, high = clopper_pearson(np.minimum(count, total), np.broadcast_to(total, count.shape), level)
     tail = (1 - level) / 2
+    seen = np.zeros((n_states, n_items), dtype=bool)
+    seen[where, a] = seen[where, b] = True
+    node = np.cumsum(seen.reshape(-1)).reshape(seen.shape) - 1  # nodes are numbered by state, then item
+    ends = node[where, a], node[where, b]
+    edge = games >= n_min
+    component = _labels(edge, edge, ends, seen)
+    strong = _labels(edge & (won > 0), edge & (lost > 0), ends, seen)
+    kept = np.arange(n_items) if chosen is None else np.asarray(chosen)
     return TypeCoverage(
         expected_count=count.mean(axis=0),
         mass=_mean_share(count, total),
@@ -110,11 +128,31 @@ def type_coverage(
         below=np.mean(high < floor, axis=0),
         above=np.mean(low > floor, axis=0),
         empty=np.mean(count == 0, axis=0),
-        connected=_one_component(component, present),
-        strongly_connected=_one_component(strong, present),
-        pair_connected=np.mean(component[..., :, None] == component[..., None, :], axis=0),
-        n_draws=len(games),
+        connected=_one_component(component, seen),
+        strongly_connected=_one_component(strong, seen),
+        pair_connected=_pairs_joined(component, seen, kept),
+        n_draws=n_draws,
     )
+
+
+def _labels(
+    forth: Bool[np.ndarray, "draw type pair"],
+    back: Bool[np.ndarray, "draw type pair"],
+    ends: tuple[Int[np.ndarray, " pair"], Int[np.ndarray, " pair"]],
+    seen: Bool[np.ndarray, "state item"],
+) -> Int[np.ndarray, "draw type node"]:
+    """Label the strong components of each draw's and type's graph of all states, nodes being items seen in a state."""
+    n = int(seen.sum())
+    n_draws, n_types = forth.shape[:2]
+    source, target = [], []
+    for mask, first, second in ((forth, *ends), (back, *ends[::-1])):
+        draw, kind, pair = np.nonzero(mask)
+        start = (draw * n_types + kind) * n
+        source.append(start + first[pair])
+        target.append(start + second[pair])
+    block = np.repeat(np.arange(n_draws * n_types), n)
+    labels = label_blocks(block, np.concatenate(source), np.concatenate(target), strong=True)
+    return labels.reshape(n_draws, n_types, n)
 
 
 def type_coverage_dataset(
@@ -186,10 +224,30 @@ def _mean_share(
         return np.asarray(np.where(total > 0, count / np.where(total > 0, total, 1.0), np.nan).mean(axis=0))
 
 
-def _one_component(label: np.ndarray, present: Bool[np.ndarray, "state item"]) -> Float[np.ndarray, "state type"]:
-    """Share of draws in which the present items carry one label; NaN below two items."""
-    here = present[:, None, :]
-    high = np.where(here, label, -1).max(axis=-1)
-    low = np.where(here, label, np.iinfo(np.int64).max).min(axis=-1)
-    share = np.mean(high == low, axis=0)
-    return np.asarray(np.where(present.sum(axis=-1)[:, None] >= 2, share, np.nan))
+def _one_component(
+    label: Int[np.ndarray, "draw type node"], seen: Bool[np.ndarray, "state item"]
+) -> Float[np.ndarray, "state type"]:
+    """Share of draws in which all items seen in the state carry one label; NaN below two items."""
+    size = seen.sum(axis=1)
+    share = np.full((len(size), label.shape[1]), np.nan)
+    for state, nodes in enumerate(np.split(np.arange(int(size.sum())), np.cumsum(size)[:-1])):
+        if len(nodes) >= 2:
+            here = label[:, :, nodes]
+            share[state] = np.mean((here == here[:, :, :1]).all(axis=2), axis=0)
+    return share
+
+
+def _pairs_joined(
+    label: Int[np.ndarray, "draw type node"], seen: Bool[np.ndarray, "state item"], chosen: Int[np.ndarray, " chosen"]
+) -> Float[np.ndarray, "state type chosen chosen_other"]:
+    """Share of draws in which two items carry one label; an unseen item is joined to nothing but itself."""
+    node = np.where(seen, np.cumsum(seen.reshape(-1)).reshape(seen.shape) - 1, -1)[:, chosen]
+    joined = np.zeros((len(node), label.shape[1], len(chosen), len(chosen)))
+    for draw in label:  # one draw at a time: all at once would hold draws times pairs
+        here = np.where(node[:, None, :] >= 0, draw[:, np.maximum(node, 0)].transpose(1, 0, 2), -1)
+        same = here[..., :, None] == here[..., None, :]
+        joined += same & (here >= 0)[..., :, None]
+    joined /= len(label)
+    diagonal = np.arange(len(chosen))
+    joined[..., diagonal, diagonal] = 1.0
+    return joined
