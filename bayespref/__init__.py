@@ -20,6 +20,6 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "graph.check": ["check"],
         "graph.connect": ["suggest_comparisons"],
         "posterior.store": ["load_fit", "save_fit"],
-        "workflow": ["analyse", "next_comparisons", "policy", "run"],
+        "workflow": ["analyse", "audit", "next_comparisons", "policy", "run"],
     },
 )

@@ -18,6 +18,7 @@ from bayespref.graph.connect import suggest_comparisons as suggest_comparisons
 from bayespref.posterior.store import load_fit as load_fit
 from bayespref.posterior.store import save_fit as save_fit
 from bayespref.workflow import analyse as analyse
+from bayespref.workflow import audit as audit
 from bayespref.workflow import fit as fit
 from bayespref.workflow import next_comparisons as next_comparisons
 from bayespref.workflow import policy as policy

@@ -23,7 +23,7 @@ KEYS = (*LISTS, *NUMBERS, *SWITCHES)
 
 
 def read_thresholds(path: str | Path) -> dict[str, Any]:
-    """Read a TOML file of thresholds into the arguments of ``check``.
+    r"""Read a TOML file of thresholds into the arguments of ``check``.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def read_thresholds(path: str | Path) -> dict[str, Any]:
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     file = Path(folder, "gate.toml")
-    ...     _ = file.write_text('floor = 5\\nallow = ["strongly connected"]\\n')
+    ...     _ = file.write_text('floor = 5\nallow = ["strongly connected"]\n')
     ...     read_thresholds(file)
     {'floor': 5, 'allow': ['strongly connected']}
     """
