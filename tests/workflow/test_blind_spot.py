@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from bayespref import workflow
+from bayespref.posterior.tree import tree_meta
 from bayespref.simulate.scenarios import blind_spot
+from bayespref.workflow.refitting import refits
 
 SEEDS = {"observed": 1, "latent": 2}
 
@@ -101,6 +103,24 @@ def test_draws_disagree_at_chance_on_b_and_hardly_elsewhere(case):
     # 1,000 nearly independent draws: the standard error of a mean over one cell's contrasts is below .005
     assert disagreement[missing].mean() == pytest.approx(0.5, abs=0.02)
     assert disagreement[~missing].mean() <= 0.03
+
+
+def test_refits_agree_on_b_only_because_they_share_a_prior(case):
+    world, tree, _ = case
+    if tree_meta(tree)["options"]["types_observed"] is not True:
+        pytest.skip("one compiled refit is enough: observed types")
+    again = refits(tree, rng_key=0, n=10)
+    off = ~np.eye(4, dtype=bool)
+    from_prior = again["agreement_is_from_prior"].values
+    assert from_prior[world.missing][:, off].all()
+    assert not from_prior[~world.missing].any()
+    assert again["data_sd"].values[world.missing][:, off].max() < 1e-6
+    assert "but on 12 of these only because they share a prior" in again.attrs["statement"]
+    spread = again["reward_resampled_prior"]
+    gap = (spread - spread.rename(item="item_other")).std("refit", ddof=1)
+    # refits under moved priors mimic the posterior: ten refits give an sd to 24 %, 24 independent contrasts
+    ratio = (gap / tree["disagree"]["sd"]).values[..., off]
+    assert ratio.mean() == pytest.approx(1.0, abs=0.2)
 
 
 def test_contraction_tells_missing_cells_from_observed_ones(case):

@@ -1,0 +1,138 @@
+"""Draws or refits beside a known truth: whether they disagree where they are wrong, and what acting on them costs.
+
+Used on simulated worlds. Everything is per (state, type) cell, with any number of worlds in front.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit, softmax
+
+from bayespref.checks import finite
+
+
+class TruthScore(NamedTuple):
+    """What draws of one cell say about themselves, and what is true."""
+
+    disagreement: Float[np.ndarray, "*world state type"]
+    """Share of pairs of different draws that disagree on the sign of a contrast, averaged over contrasts."""
+    sign_error: Float[np.ndarray, "*world state type"]
+    """Share of draws with the wrong sign, averaged over contrasts; an exact tie counts one half."""
+    worse: Float[np.ndarray, "*world state type"]
+    """Share of draws whose policy is truly worse than a uniform choice."""
+    value: Float[np.ndarray, "*world state type"]
+    """True reward of the draws' policies above a uniform choice, log-odds, averaged over draws."""
+    predicted: Float[np.ndarray, "*world state type"]
+    """What the draws expect of their own policies, same unit."""
+    best: Float[np.ndarray, "*world state type"]
+    """True reward of the best item above a uniform choice."""
+    win_rate: Float[np.ndarray, "*world draw state type"]
+    """True chance that a draw's policy beats a uniformly chosen item."""
+
+
+def score_draws(reward: ArrayLike, truth: ArrayLike, *, temperature: float = 0.1) -> TruthScore:
+    """Compare draws with each other and with the truth.
+
+    Parameters
+    ----------
+    reward : float array, shape (*world, draw, state, type, item)
+        Draws, or one estimate per refit; at least two; log-odds.
+    truth : float array, shape (*world, state, type, item)
+        True rewards, log-odds.
+    temperature : float
+        The policy of a draw is ``softmax(reward / temperature)``, a tilt of the uniform choice, > 0.
+
+    Returns
+    -------
+    TruthScore
+
+    Raises
+    ------
+    ValueError
+        If shapes do not match, values are not finite, there is a single draw, or the temperature is not positive.
+
+    Notes
+    -----
+    Overlap notes, section 8 (temperature .1, called beta there).
+
+    Examples
+    --------
+    >>> agreeing = np.array([[[[1.0, 0.0]]], [[[2.0, 0.0]]]])
+    >>> score = score_draws(agreeing, np.array([[[0.0, 1.0]]]))
+    >>> float(score.disagreement.squeeze()), float(score.sign_error.squeeze()), float(score.worse.squeeze())
+    (0.0, 1.0, 1.0)
+    """
+    draws, true = finite("reward", reward), finite("truth", truth)
+    if draws.ndim < 4 or draws.shape[:-4] + draws.shape[-3:] != true.shape:
+        raise ValueError(f"truth: must have the axes of reward without draws, got {true.shape} for {draws.shape}")
+    n_draws, n_items = draws.shape[-4], draws.shape[-1]
+    if n_draws < 2 or n_items < 2:
+        raise ValueError(f"reward: needs at least two draws and two items, got {n_draws} and {n_items}")
+    if not temperature > 0:
+        raise ValueError(f"temperature: must be > 0, got {temperature}")
+    low, high = np.triu_indices(n_items, k=1)
+    gap = draws[..., low] - draws[..., high]
+    true_sign = np.sign(true[..., low] - true[..., high])[..., None, :, :, :]
+    up, down = np.mean(gap > 0, axis=-4), np.mean(gap < 0, axis=-4)
+    clash = 2 * up * down * n_draws / (n_draws - 1)
+    wrong = np.mean((np.sign(gap) * true_sign < 0) + 0.5 * (gap == 0), axis=-4)
+    policy = softmax(draws / temperature, axis=-1)
+    above = (true - true.mean(axis=-1, keepdims=True))[..., None, :, :, :]
+    own = draws - draws.mean(axis=-1, keepdims=True)
+    value = np.sum(policy * above, axis=-1)
+    beats = expit(true[..., :, None] - true[..., None, :]).mean(axis=-1)[..., None, :, :, :]
+    return TruthScore(
+        disagreement=clash.mean(axis=-1),
+        sign_error=wrong.mean(axis=-1),
+        worse=np.mean(value < 0, axis=-3),
+        value=value.mean(axis=-3),
+        predicted=np.sum(policy * own, axis=-1).mean(axis=-3),
+        best=above[..., 0, :, :, :].max(axis=-1),
+        win_rate=np.sum(policy * beats, axis=-1),
+    )
+
+
+def in_and_out(score: TruthScore, missing: ArrayLike) -> dict[str, NDArray[np.float64]]:
+    """Average the scores inside a missing region B and outside of it, per world.
+
+    Parameters
+    ----------
+    score : TruthScore
+        From :func:`score_draws`.
+    missing : bool array, shape (state, type)
+        The region B.
+
+    Returns
+    -------
+    dict of float arrays, shape (*world,)
+        ``disagreement_in``, ``disagreement_b``, ``error_in``, ``error_b``, ``worse_in``, ``worse_b``, ``value_b``,
+        ``predicted_b``, ``best_b``; and ``win_rate_sd``, the spread over draws of the win rate averaged outside B,
+        which is what a comparison of retrained policies on supported prompts would look at.
+
+    Raises
+    ------
+    ValueError
+        If ``missing`` has another shape, or names no cell or every cell.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> score = score_draws(rng.normal(size=(5, 2, 1, 3)), rng.normal(size=(2, 1, 3)))
+    >>> sorted(in_and_out(score, np.array([[True], [False]])))[:3]
+    ['best_b', 'disagreement_b', 'disagreement_in']
+    """
+    hole = np.asarray(missing, dtype=bool)
+    if hole.shape != score.disagreement.shape[-2:] or hole.all() or not hole.any():
+        raise ValueError(f"missing: must name some but not all of {score.disagreement.shape[-2:]} cells")
+    found = {}
+    for name, values in (("disagreement", score.disagreement), ("error", score.sign_error), ("worse", score.worse)):
+        found[f"{name}_in"] = values[..., ~hole].mean(axis=-1)
+        found[f"{name}_b"] = values[..., hole].mean(axis=-1)
+    for name in ("value", "predicted", "best"):
+        found[f"{name}_b"] = getattr(score, name)[..., hole].mean(axis=-1)
+    found["win_rate_sd"] = score.win_rate[..., ~hole].mean(axis=-1).std(axis=-1, ddof=1)
+    return found

@@ -1,0 +1,71 @@
+"""Scores against a known truth, beside loops that share no code."""
+
+import numpy as np
+import pytest
+
+from bayespref.disagree.known_truth import in_and_out, score_draws
+
+
+@pytest.fixture(scope="module")
+def made():
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(3, 5, 2, 2, 3)), rng.normal(size=(3, 2, 2, 3))
+
+
+def test_scores_equal_loops_over_worlds_draws_cells_and_pairs(made):
+    reward, truth = made
+    score = score_draws(reward, truth, temperature=0.3)
+    for w in range(3):
+        for s in range(2):
+            for c in range(2):
+                draws, true = reward[w, :, s, c], truth[w, s, c]
+                pairs = [(0, 1), (0, 2), (1, 2)]
+                clash = [
+                    (draws[i, a] > draws[i, b]) != (draws[j, a] > draws[j, b])
+                    for a, b in pairs
+                    for i in range(5)
+                    for j in range(i)
+                ]
+                wrong = [(draws[i, a] > draws[i, b]) != (true[a] > true[b]) for a, b in pairs for i in range(5)]
+                assert score.disagreement[w, s, c] == pytest.approx(np.mean(clash))
+                assert score.sign_error[w, s, c] == pytest.approx(np.mean(wrong))
+                value, own, rate = [], [], []
+                for i in range(5):
+                    p = np.exp(draws[i] / 0.3) / np.exp(draws[i] / 0.3).sum()
+                    value.append(p @ true - true.mean())
+                    own.append(p @ draws[i] - draws[i].mean())
+                    rate.append(sum(p[a] / 3 / (1 + np.exp(true[b] - true[a])) for a in range(3) for b in range(3)))
+                assert score.value[w, s, c] == pytest.approx(np.mean(value))
+                assert score.predicted[w, s, c] == pytest.approx(np.mean(own))
+                assert score.worse[w, s, c] == pytest.approx(np.mean(np.array(value) < 0))
+                assert score.win_rate[w, :, s, c] == pytest.approx(rate)
+                assert score.best[w, s, c] == pytest.approx(true.max() - true.mean())
+
+
+def test_ties_count_one_half_wrong_and_never_disagree():
+    score = score_draws(np.zeros((4, 1, 1, 2)), np.array([[[1.0, 0.0]]]))
+    assert float(score.sign_error.squeeze()) == 0.5
+    assert float(score.disagreement.squeeze()) == 0.0
+
+
+def test_averages_are_taken_inside_and_outside_the_missing_region(made):
+    score = score_draws(*made)
+    hole = np.array([[True, False], [False, False]])
+    found = in_and_out(score, hole)
+    assert found["error_b"] == pytest.approx(score.sign_error[:, 0, 0])
+    assert found["error_in"] == pytest.approx((score.sign_error.sum((1, 2)) - score.sign_error[:, 0, 0]) / 3)
+    rate = (score.win_rate.sum((-1, -2)) - score.win_rate[..., 0, 0]) / 3
+    assert found["win_rate_sd"] == pytest.approx(rate.std(1, ddof=1))
+
+
+def test_wrong_shapes_are_refused(made):
+    reward, truth = made
+    with pytest.raises(ValueError, match="axes of reward"):
+        score_draws(reward, truth[:2])
+    with pytest.raises(ValueError, match="two draws"):
+        score_draws(reward[:, :1], truth)
+    with pytest.raises(ValueError, match="temperature"):
+        score_draws(reward, truth, temperature=0.0)
+    for hole in (np.zeros((2, 2), bool), np.ones((2, 2), bool), np.ones((2, 3), bool)):
+        with pytest.raises(ValueError, match="some but not all"):
+            in_and_out(score_draws(reward, truth), hole)
