@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -175,3 +176,164 @@ def correlation_sweep(
     wins = rng.random(n) < 0.5 * (1.0 + np.tanh(0.5 * difference @ w))
     covariance = np.array([[[1.0, sign * correlation], [sign * correlation, 1.0]] for sign in (1.0, -1.0)])
     return FeatureComparisons(difference, wins, arm, w, covariance)
+
+
+def telemetry(
+    *,
+    alpha: float = 0.5,
+    kappa: float = 0.6,
+    pair_skew: float = 0.5,
+    proxy_flip: float = 0.1,
+    n_annotators: int = 500,
+    labels_per_annotator: int = 10,
+    seed: int = 0,
+) -> World:
+    """Build a service's log: self-selected prompts, a proxy of the type, pairs shown with known probabilities.
+
+    Four states, two even types, four items; rewards ``u(s, a) + v(c, a) / 2 + alpha h(s, c, a)``, each part standard
+    normal; type c asks about state s with probability ``(1 - kappa) / 4 + kappa t_c(s)``, ``t_c`` Dirichlet(0.5). The
+    platform shows unordered pair {a, b} in state s with probability proportional to ``exp(pair_skew n)``, n standard
+    normal, in random order, and logs it (overlap notes, section 7).
+
+    Parameters
+    ----------
+    alpha : float
+        Size of what types disagree about beyond their common half, >= 0.
+    kappa : float
+        How far the type decides the prompts, in [0, 1]; 1 leaves little overlap.
+    pair_skew : float
+        How uneven the pairs are shown, >= 0.
+    proxy_flip : float
+        Probability that an annotator's context names the other type, in [0, 1].
+    n_annotators, labels_per_annotator : int
+        Size of the table.
+    seed : int
+        Seed; rewards, prompts and pairs depend on it alone.
+
+    Returns
+    -------
+    World
+        The context column holds the proxy; ``comparisons.propensity`` the logged probability of the unordered pair
+        given the state; ``deployment`` is 1/8 in every cell.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is outside its range.
+
+    Examples
+    --------
+    >>> world = telemetry(n_annotators=20)
+    >>> world.reward.shape, bool((world.comparisons.propensity > 0).all())
+    ((4, 2, 4), True)
+    """
+    strength = float(finite("alpha", non_negative("alpha", alpha)))
+    share = float(between("kappa", kappa, 0.0, 1.0))
+    skew = float(finite("pair_skew", non_negative("pair_skew", pair_skew)))
+    flip = float(between("proxy_flip", proxy_flip, 0.0, 1.0))
+    rng = np.random.default_rng(stream(seed, 0))
+    u, v, h = rng.standard_normal((4, 1, 4)), rng.standard_normal((1, 2, 4)), rng.standard_normal((4, 2, 4))
+    reward = u + 0.5 * v + strength * h
+    prompt = (1.0 - share) / 4.0 + share * rng.dirichlet(np.full(4, 0.5), size=2).T
+    raw = np.triu(np.exp(skew * rng.standard_normal((4, 4, 4))), 1)
+    pair = raw + np.swapaxes(raw, 1, 2)
+    pair /= raw.sum(axis=(1, 2), keepdims=True)
+    weight = np.array([0.5, 0.5])
+    rows = annotate(
+        reward,
+        type_weight=weight,
+        prompt_prob=prompt,
+        n_annotators=n_annotators,
+        labels_per_annotator=labels_per_annotator,
+        pair_prob=np.repeat(0.5 * pair[:, None], 2, axis=1),
+        seed=stream(seed, 1),
+    )
+    wrong = np.random.default_rng(stream(seed, 3)).random(n_annotators) < flip
+    proxy = np.where(wrong, 1 - rows.annotator_type, rows.annotator_type)
+    settings = {"world": "telemetry", "alpha": alpha, "kappa": kappa, "pair_skew": pair_skew, "proxy_flip": proxy_flip}
+    comparisons = table(rows, reward.shape, {**settings, "seed": seed}, proxy=proxy)
+    joint = prompt * weight
+    return World(
+        name="telemetry",
+        description=f"a service's log: prompts by type (kappa {share:g}), pairs with logged probabilities",
+        seed=seed,
+        comparisons=replace(comparisons, propensity=pair[rows.state, rows.item_a, rows.item_b]),
+        reward=reward,
+        type_weight=weight,
+        prompt_prob=prompt,
+        annotator_type=rows.annotator_type,
+        missing=joint == 0,
+        component=np.where((joint == 0)[..., None], np.arange(4), 0),
+        reward_range=symmetric_range(reward),
+        deployment=np.full((4, 2), 1.0 / 8.0),
+    )
+
+
+class TraitRows(NamedTuple):
+    """Comparisons in several environments with candidate traits, some of which only follow the label."""
+
+    rows: Float[np.ndarray, "comparison trait"]
+    """Contribution of each candidate: the annotator's trait times the difference of the two items."""
+    label: Float[np.ndarray, " comparison"]
+    environment: Int[np.ndarray, " comparison"]
+    annotator: Int[np.ndarray, " comparison"]
+    names: tuple[str, ...]
+    causes: tuple[str, ...]
+    """Candidates the label was drawn from."""
+    trait: Float[np.ndarray, "annotator trait"]
+    """Traits of the annotators: care, brevity."""
+    features: Float[np.ndarray, "annotator feature"]
+    """What is known of the annotators: region (follows care), age (follows nothing)."""
+
+
+def trait_environments(
+    *, n_annotators: int = 600, labels_per_annotator: int = 10, n_environments: int = 3, seed: int = 0
+) -> TraitRows:
+    """Draw comparisons whose label has two stable causes and one feature that follows it, differently by environment.
+
+    ``logit P = 1.2 care d_1 + 0.8 brevity d_2`` in every environment, whose item differences have other scales and
+    correlations; the third candidate, ``layout``, equals the label (as -1 or 1) times a coefficient of the environment
+    plus noise: it predicts well inside each environment and is no cause.
+
+    Parameters
+    ----------
+    n_annotators, labels_per_annotator : int
+        Size of the table; an annotator stays in one environment.
+    n_environments : int
+        At least 2.
+    seed : int
+        Seed.
+
+    Returns
+    -------
+    TraitRows
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two environments.
+
+    Examples
+    --------
+    >>> got = trait_environments(n_annotators=30, labels_per_annotator=2)
+    >>> got.rows.shape, got.causes
+    ((60, 3), ('care', 'brevity'))
+    """
+    if n_environments < 2:
+        raise ValueError(f"n_environments: must be at least 2, got {n_environments}")
+    rng = np.random.default_rng(stream(seed, 0))
+    trait = 1.0 + 0.5 * rng.standard_normal((n_annotators, 2))
+    region = (trait[:, 0] + 0.4 * rng.standard_normal(n_annotators) > 1.0).astype(float)
+    features = np.stack([region, rng.normal(45.0, 12.0, n_annotators)], axis=1)
+    annotator = np.repeat(np.arange(n_annotators), labels_per_annotator)
+    environment = (np.arange(n_annotators) % n_environments)[annotator]
+    scale = np.linspace(0.6, 1.4, n_environments)[environment]
+    link = np.linspace(-0.6, 0.6, n_environments)[environment]
+    first, fresh, noise = rng.standard_normal((3, len(annotator)))
+    difference = scale[:, None] * np.stack([first, link * first + np.sqrt(1.0 - link**2) * fresh], axis=1)
+    causes = trait[annotator] * difference
+    label = (rng.random(len(annotator)) < 0.5 * (1.0 + np.tanh(0.5 * causes @ np.array([1.2, 0.8])))).astype(float)
+    layout = np.linspace(1.0, -0.2, n_environments)[environment] * (2.0 * label - 1.0) + noise
+    rows = np.concatenate([causes, layout[:, None]], axis=1)
+    names = ("care", "brevity", "layout")
+    return TraitRows(rows, label, environment, annotator, names, names[:2], trait, features)

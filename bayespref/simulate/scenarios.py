@@ -11,6 +11,8 @@ from bayespref.simulate.annotate import annotate
 from bayespref.simulate.population import independent_reward, pooled_reward, prompts_with_holes
 from bayespref.simulate.regimes import correlation_sweep as correlation_sweep
 from bayespref.simulate.regimes import hh_confounding as hh_confounding
+from bayespref.simulate.regimes import telemetry as telemetry
+from bayespref.simulate.regimes import trait_environments as trait_environments
 from bayespref.simulate.world import World as World
 from bayespref.simulate.world import stream, symmetric_range, table
 

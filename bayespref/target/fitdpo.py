@@ -18,6 +18,8 @@ from bayespref.checks import between, finite, non_negative
 
 _MOST_STEPS = 100
 _TOLERANCE = 1e-11
+_FAR = 12.0
+"""Log-odds beyond which a fit may be on its way to infinity."""
 
 
 class TabularFit(NamedTuple):
@@ -268,8 +270,6 @@ def linear_dpo(
                 f"difference: rows of positive weight span {rank} of {rows.shape[1]} features; the others were never "
                 "compared: drop them, or give a ridge"
             )
-        if _separable(rows, share):
-            return LinearFit(np.full(rows.shape[1], np.nan), "separated")
     theta = np.zeros(rows.shape[1])
 
     def loss(t: NDArray[np.float64]) -> float:
@@ -277,17 +277,23 @@ def linear_dpo(
         return float(mass @ (np.logaddexp(0.0, z) - share * z) + 0.5 * penalty * t @ t)
 
     value = loss(theta)
+    settled = False
     for _ in range(_MOST_STEPS):
         p = expit(rows @ theta)
         gradient = rows.T @ (mass * (p - share)) + penalty * theta
-        if np.abs(gradient).max(initial=0.0) <= _TOLERANCE * max(mass.sum(), 1e-300):
-            break
+        settled = bool(np.abs(gradient).max(initial=0.0) <= _TOLERANCE * max(mass.sum(), 1e-300))
         hessian = (rows * (mass * p * (1.0 - p))[:, None]).T @ rows + penalty * np.eye(len(theta))
+        if settled or np.linalg.cond(hessian) > 1e14:
+            break
         step, length = -np.linalg.solve(hessian, gradient), 1.0
         while loss(theta + length * step) > value + 1e-14 * abs(value) and length > 1e-12:
             length *= 0.5
         theta = theta + length * step
         value = loss(theta)
+    # Without a finite minimum the steps run off; only then is the program worth its time.
+    doubtful = penalty == 0.0 and (not settled or np.abs(rows @ theta).max(initial=0.0) > _FAR)
+    if doubtful and _separable(rows, share):
+        return LinearFit(np.full(rows.shape[1], np.nan), "separated")
     return LinearFit(theta, "")
 
 
