@@ -13,7 +13,7 @@ the Gaussian form.
 """
 
 from bayespref.information.checked import check_symmetric
-from bayespref.information.gaussian import GaussianCurvature, gaussian_curvature, gaussian_fisher
+from bayespref.information.gaussian import GaussianCurvature, gaussian_curvature, gaussian_fisher, sign_disagreement
 from bayespref.information.labels import (
     LIPSCHITZ,
     BucketInformation,
@@ -59,4 +59,5 @@ __all__ = [
     "quotient",
     "quotient_basis",
     "saturation",
+    "sign_disagreement",
 ]

@@ -92,3 +92,40 @@ def gaussian_fisher(
     ratio = np.where(square > 1e-8, (a0 - a2) / np.where(square > 1e-8, square, 1.0), 0.125)
     outer = along[..., :, None] * along[..., None, :]
     return np.asarray(a0[..., None, None] * covariance - ratio[..., None, None] * outer)
+
+
+def sign_disagreement(
+    w: Float[np.ndarray, "*lead feature"],
+    other: Float[np.ndarray, " feature"],
+    Sigma: Float[np.ndarray, "feature feature"],
+) -> Float[np.ndarray, "*lead"]:
+    """Share of Gaussian comparisons whose preferred side two coefficient vectors dispute: arccos(correlation) / pi.
+
+    Parameters
+    ----------
+    w, other : array, shape (..., d) and (d,)
+        Coefficients; leading axes of the first are kept.
+    Sigma : array, shape (d, d)
+        Covariance of the feature differences.
+
+    Returns
+    -------
+    array, shape (...)
+        NaN where a margin has no spread.
+
+    Raises
+    ------
+    ValueError
+        If Sigma is not symmetric positive semidefinite.
+
+    Examples
+    --------
+    >>> round(float(sign_disagreement(np.array([1.0, 0.0]), np.array([0.0, 1.0]), np.eye(2))), 6)
+    0.5
+    """
+    covariance = check_symmetric("Sigma", Sigma)
+    one, two = finite("w", w), finite("other", other)
+    along = one @ covariance
+    size = (along * one).sum(axis=-1) * float(two @ covariance @ two)
+    cosine = np.divide(along @ two, np.sqrt(np.where(size > 0, size, 1.0)))
+    return np.asarray(np.where(size > 0, np.arccos(np.clip(cosine, -1.0, 1.0)) / np.pi, np.nan))
