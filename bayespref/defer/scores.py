@@ -7,13 +7,15 @@ the caller multiplied by stakes), so each can be compared directly with the cost
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 
 from bayespref.checks import as_float, between, non_negative, one_of
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Int  # slow to import, and a service needs no shapes
 
 RULES = ("chow", "credible", "set_pure", "set_random")
 """Names of the four scores, in the order every table of this stage uses."""

@@ -7,15 +7,17 @@ Deferring is one more action of constant regret c, so a region acts exactly whil
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
 from numpy.typing import ArrayLike, NDArray
 
 from bayespref.checks import as_float, finite, non_negative, one_of
 from bayespref.defer.scores import RULES, Scores
 from bayespref.errors import REASONS
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int  # slow to import, and a service needs no shapes
 
 DECISIONS = ("act", "defer", "escalate", "fallback")
 """What a policy can say."""

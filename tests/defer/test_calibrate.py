@@ -412,3 +412,31 @@ def test_own_exact_p_value_is_never_above_that_of_mapie():
                 assert result.p_value[0] <= other + 1e-12
                 higher += other > result.p_value[0] + 1e-6
     assert higher > 0  # their rounding of n * (k / n) costs power in some cases
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_mapies_selective_risk_controller_accepts_no_more_than_this_one(seed):
+    """Same data and thresholds under Bonferroni: own p-values are at most theirs, so it accepts at least as much."""
+    control = pytest.importorskip("mapie.risk_control")
+    rng = np.random.default_rng(seed)
+    sure = rng.uniform(0.5, 1.0, 300)
+    right = (rng.random(300) < sure).astype(int)
+    least = np.linspace(0.5, 0.95, 10)
+    theirs = control.BinaryClassificationController(
+        lambda x: np.c_[1 - x[:, 0], x[:, 0]],
+        control.precision,
+        target_level=0.75,
+        confidence_level=0.9,
+        list_predict_params=least,
+        fwer_method="bonferroni",
+    )
+    theirs.calibrate(sure[:, None], right)
+    own = learn_then_test(-sure, 1.0 - right, alpha=0.25, delta=0.1, grid=-least[::-1], method="bonferroni")
+    p = np.ravel(theirs.p_values)[::-1]
+    assert (own.p_value <= p + 1e-12).all()
+    accepted = (sure >= least[:, None]).sum(1)[::-1]
+    errors = ((sure >= least[:, None]) & (right == 0)).sum(1)[::-1]
+    exact, rounded = (stats.binom.cdf(k, accepted, 0.25) for k in (errors, errors + 1))
+    np.testing.assert_allclose(own.p_value, exact, rtol=1e-9)
+    assert (p <= rounded + 1e-12).all()  # theirs rounds n * r up, by one error at most
+    assert -own.threshold <= np.min(theirs.valid_predict_params) + 1e-12
