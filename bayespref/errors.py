@@ -71,6 +71,11 @@ _REASONS = (
         "run longer, or with another seed, and look at the near-tied modes",
     ),
     Reason(
+        "approximation_unreliable",
+        "the draws come from an approximation whose error is large or was not measured",
+        "fit with method='gibbs' or 'nuts' where the table allows",
+    ),
+    Reason(
         "near_tied_modes",
         "a second mode lies within ten nats of the best: a single-mode posterior understates the uncertainty",
         "fit fewer types, collect more labels per annotator, or report both modes",

@@ -64,13 +64,20 @@ def make_density(model: Model, data: ChoiceData, options: dict[str, Any]) -> Den
     Density
     """
     nothing = jnp.zeros(0, dtype=jnp.int32)
-    seeded = handlers.seed(model, jax.random.key(0))
-    trace = handlers.trace(seeded).get_trace(data.without_records(), nothing, **options)
-    template = {
-        name: biject_to(site["fn"].support).inv(site["value"])
-        for name, site in trace.items()
-        if site["type"] == "sample" and not site["is_observed"]
-    }
+    held: dict[str, tuple[int, ...]] = {}
+
+    def first_values(key: Array) -> dict[str, Array]:
+        trace = handlers.trace(handlers.seed(model, key)).get_trace(data.without_records(), nothing, **options)
+        held["class_type"] = trace["class_type"]["value"].shape if "class_type" in trace else ()
+        return {
+            name: biject_to(site["fn"].support).inv(site["value"])
+            for name, site in trace.items()
+            if site["type"] == "sample" and not site["is_observed"]
+        }
+
+    # shapes alone are needed: running the model operation by operation would compile each of them
+    shapes = jax.eval_shape(first_values, jax.random.key(0))
+    template = {name: np.zeros(one.shape, one.dtype) for name, one in shapes.items()}
     flat, unravel = ravel_pytree(template)
 
     def log_joint(flat: Array, data: ChoiceData, outcome: Array) -> Array:
@@ -100,7 +107,10 @@ def make_density(model: Model, data: ChoiceData, options: dict[str, Any]) -> Den
         for name, value in sorted(template.items())
         for index in np.ndindex(*value.shape)
     )
-    kinds = tuple(int(kind) for kind in trace["class_type"]["value"]) if "class_type" in trace else ()
+    kinds: tuple[int, ...] = ()
+    if held["class_type"]:
+        class_type = jax.jit(lambda: sites(flat, data.without_records(), nothing)["class_type"])()
+        kinds = tuple(int(kind) for kind in np.asarray(class_type))
     return Density(int(flat.shape[0]), names, log_joint, log_prior, unit_log_joint, tables, variables, kinds)
 
 

@@ -70,7 +70,7 @@ def evaluate_draws(
     draws = jnp.asarray(flat.reshape(-1, flat.shape[-1]))
     pivot_classes = responsibilities(density.unit_log_joint(jnp.asarray(pivot), data, outcome))
     pivot_types = density.by_type(pivot_classes)
-    batch = _batch(data, int(pivot_classes.shape[1]))
+    batch = draws_at_once(data, int(pivot_classes.shape[1]))
     evaluate = jax.jit(lambda xs, d, o, p: map_batched(lambda x: one(x, d, o, p), xs, batch))
     variables, log_likelihood, overlap = jax.device_get(evaluate(draws, data, outcome, pivot_types))
     lead = flat.shape[:2]
@@ -243,13 +243,13 @@ def prior_draws(
         trace = handlers.trace(handlers.seed(model, key)).get_trace(data, nothing, **options)
         return {name: jnp.asarray(trace[name]["value"]) for name in VARIABLE_DIMS if name in trace}
 
-    batch = _batch(data, int(options.get("n_types", 1)))
+    batch = draws_at_once(data, int(options.get("n_types", 1)))
     keys = jax.random.split(rng_key, draws)
     values = jax.jit(lambda ks, d: map_batched(lambda k: one(k, d), ks, batch))(keys, data.without_records())
     return {name: np.asarray(value) for name, value in values.items()}
 
 
-def _batch(data: ChoiceData, n_types: int) -> int:
+def draws_at_once(data: ChoiceData, n_types: int) -> int:
     """Draws evaluated together, bounded by memory."""
     floats = n_types * (data.unit.shape[0] + 4 * data.n_questions + data.n_states * data.n_items)
     return int(np.clip(_FLOATS_AT_ONCE // max(floats, 1), 1, 256))

@@ -14,6 +14,7 @@ from bayespref.posterior.align import match_traits
 RHAT_LIMIT = 1.01
 ESS_PER_CHAIN = 100
 NEAR_TIE = 10.0
+PARETO_K_LIMIT = 0.7
 MOST_SWITCHED = 0.01
 LEAST_AGREEMENT = 0.9
 _MOST_ENTRIES = 20_000
@@ -63,32 +64,40 @@ def convergence(tree: xr.DataTree) -> list[Verdict]:
     chains = posterior.sizes[CHAIN]
     worst_rhat, rhat_at = _worst(posterior, "rhat")
     worst_ess, ess_at = _worst(posterior, "ess")
-    divergent = int(tree["sample_stats"]["diverging"].sum())
-    total = int(tree["sample_stats"]["diverging"].size)
     fit = tree["fit"]
+    approximate = not int(fit.attrs.get("exact", 1))
     switched = float(fit["switched"].mean())
     agreement = float(fit["agreement"].mean())
     gap = float(fit.attrs["mode_gap"])
     needed = ESS_PER_CHAIN * chains
     rerun = "run more warm-up and draws; if it persists, look for near-tied modes or weakly identified parameters"
     mixed = np.isfinite(worst_rhat) and worst_rhat <= RHAT_LIMIT and worst_ess >= needed
-    checks = [
-        Verdict(
-            "mixed",
-            bool(mixed),
-            f"mixed: {'yes' if mixed else 'no'}, largest R-hat {worst_rhat:.3f} at {rhat_at} (limit {RHAT_LIMIT}), "
-            f"smallest effective sample size {worst_ess:.0f} at {ess_at} (at least {needed} wanted)",
-            "" if mixed else "not_converged",
-            "" if mixed else rerun,
-        ),
-        Verdict(
-            "divergences",
-            divergent == 0,
-            f"divergences: {'none' if divergent == 0 else f'yes, {divergent}'} in {total} draws",
-            "" if divergent == 0 else "not_converged",
-            "" if divergent == 0 else "raise target_accept, or use a tighter prior",
-        ),
-    ]
+    checks = []
+    if approximate:
+        checks.append(_approximation(fit))
+    else:
+        checks.append(
+            Verdict(
+                "mixed",
+                bool(mixed),
+                f"mixed: {'yes' if mixed else 'no'}, largest R-hat {worst_rhat:.3f} at {rhat_at} (limit {RHAT_LIMIT}), "
+                f"smallest effective sample size {worst_ess:.0f} at {ess_at} (at least {needed} wanted)",
+                "" if mixed else "not_converged",
+                "" if mixed else rerun,
+            )
+        )
+    if "diverging" in tree["sample_stats"]:  # only samplers that integrate trajectories can diverge
+        divergent = int(tree["sample_stats"]["diverging"].sum())
+        total = int(tree["sample_stats"]["diverging"].size)
+        checks.append(
+            Verdict(
+                "divergences",
+                divergent == 0,
+                f"divergences: {'none' if divergent == 0 else f'yes, {divergent}'} in {total} draws",
+                "" if divergent == 0 else "not_converged",
+                "" if divergent == 0 else "raise target_accept, or use a tighter prior",
+            )
+        )
     if posterior.sizes.get("type", 1) > 1:
         held = switched <= MOST_SWITCHED and agreement >= LEAST_AGREEMENT
         checks.append(
@@ -115,12 +124,13 @@ def convergence(tree: xr.DataTree) -> list[Verdict]:
     if "loading" in posterior:
         checks.append(_traits_aligned(posterior, fit))
     ok = all(check.ok for check in checks)
+    reached = f"largest R-hat {worst_rhat:.3f}, smallest effective sample size {worst_ess:.0f}"
     failed = [check.name for check in checks if not check.ok]
     overall = Verdict(
         "converged",
         ok,
-        f"converged: {'yes' if ok else 'no'}, largest R-hat {worst_rhat:.3f}, smallest effective sample size "
-        f"{worst_ess:.0f}" + ("" if ok else f"; failed: {', '.join(failed)}"),
+        f"converged: {'yes' if ok else 'no'}, {'an approximation' if approximate else reached}"
+        + ("" if ok else f"; failed: {', '.join(failed)}"),
         "" if ok else next(check.reason for check in checks if not check.ok),
         "" if ok else next(check.next_step for check in checks if not check.ok),
     )
@@ -140,6 +150,29 @@ def _traits_aligned(posterior: xr.Dataset, fit: xr.DataTree) -> Verdict:
         f"loadings agree with the mode's to a cosine of {agreement:.2f}",
         "" if held else "not_converged",
         "" if held else "fit fewer traits, or read only what no rotation changes: rewards and how much people differ",
+    )
+
+
+def _approximation(fit: xr.DataTree) -> Verdict:
+    """Whether an approximation may be trusted: Laplace by its Pareto k, variational inference never by itself."""
+    again = "use method='gibbs' or 'nuts' where the table allows"
+    if fit.attrs["sampler"] == "laplace":
+        k = float(fit.attrs["pareto_k"])
+        good = k < PARETO_K_LIMIT
+        return Verdict(
+            "approximation",
+            good,
+            f"approximation: {'trusted' if good else 'not trusted'}, Laplace at one mode with importance resampling, "
+            f"Pareto k {k:.2f} (limit {PARETO_K_LIMIT}), effective size {float(fit.attrs['importance_size']):.0f}",
+            "" if good else "approximation_unreliable",
+            "" if good else again,
+        )
+    return Verdict(
+        "approximation",
+        False,
+        "approximation: unchecked, variational inference describes one mode and tends to understate spread",
+        "approximation_unreliable",
+        again,
     )
 
 

@@ -16,12 +16,13 @@ from jaxtyping import Array
 from numpy.typing import NDArray
 
 import bayespref
-from bayespref.checks import at_least, positive
+from bayespref.checks import at_least, one_of, positive
 from bayespref.choice import ChoiceData, choice_data
 from bayespref.comparisons import Comparisons
 from bayespref.dims import CHAIN, DRAW, TYPE, VARIABLE_DIMS
 from bayespref.errors import ModelError
-from bayespref.fit.run import Fitted, expected_counts_by_type, fit_model
+from bayespref.fit.chains import CHAIN_METHODS
+from bayespref.fit.run import EXACT, METHODS, Fitted, expected_counts_by_type, fit_model
 from bayespref.models import MODELS
 from bayespref.posterior.align import Alignment, match_types, reorder
 from bayespref.posterior.store import FORMAT_VERSION
@@ -46,8 +47,10 @@ def fit(
     n_starts: int = 10,
     checkpoint: str | os.PathLike[str] | None = None,
     progress: bool = True,
+    method: str | None = None,
+    chain_method: str = "sequential",
 ) -> xr.DataTree:
-    """Fit a model: posterior modes by EM, then NUTS from the best mode, types aligned, one DataTree.
+    """Fit a model: posterior modes by EM, then draws around the best mode, types aligned, one DataTree.
 
     Parameters
     ----------
@@ -60,13 +63,19 @@ def fit(
     options : mapping, optional
         Keyword arguments of the model (number of types, priors).
     chains, warmup, draws : int
-        Sampler sizes; ``draws`` counts kept draws per chain.
+        Sampler sizes; ``draws`` counts kept draws per chain. Approximations have exchangeable draws and no warm-up.
     n_starts : int
         EM starts.
     checkpoint : path, optional
         Folder to keep the chains in: the same call after an interruption goes on where it stopped, with the same draws.
     progress : bool
         Show progress bars.
+    method : {"nuts", "gibbs", "laplace", "svi"}, optional
+        Exact: NUTS, for every model; blocked Gibbs, for ``latent_types`` and ``single`` without decisiveness and
+        without prompts by environment. Approximate, and marked so: ``laplace`` (trusted only if its Pareto k is below
+        0.7) and ``svi`` (for tables too large for the others). Default: the faster exact one, Gibbs where it applies.
+    chain_method : {"sequential", "devices"}
+        Chains one after the other, or one on each of JAX's devices; the draws are the same.
 
     Returns
     -------
@@ -76,7 +85,10 @@ def fit(
     Raises
     ------
     ModelError
-        If the model is unknown, an option is not one of its arguments, or the table lacks what the model needs.
+        If the model is unknown, an option is not one of its arguments, the table lacks what the model needs, or the
+        method does not cover the model.
+    ValueError
+        If a size is too small, or ``method`` or ``chain_method`` is unknown.
 
     Examples
     --------
@@ -96,6 +108,9 @@ def fit(
         ("n_starts", n_starts, 1),
     ):
         at_least(label, value, least)
+    if method is not None:
+        one_of("method", method, tuple(METHODS))
+    one_of("chain_method", chain_method, CHAIN_METHODS)
     if comparisons.counts.total.size == 0:
         raise ModelError("comparisons: the table has no comparison of positive weight to fit")
     observed = bool(chosen.get("types_observed", False))
@@ -114,6 +129,8 @@ def fit(
             n_starts=1 if observed else n_starts,
             checkpoint=None if checkpoint is None else Path(checkpoint),
             progress=progress,
+            method=method,
+            chain_method=chain_method,
         )
         alignment = match_types(fitted.evaluated.overlap)
         ranking = _type_order(fitted, observed)
@@ -130,8 +147,9 @@ def fit(
         "format_version": FORMAT_VERSION,
         "model": name,
         "options": chosen,
-        "method": "EM from several starts, then NUTS whitened by the Hessian at the best mode",
-        "exact": True,
+        "method": METHODS[fitted.method],
+        "sampler": fitted.method,
+        "exact": fitted.method in EXACT,
         "seed": rng_key if isinstance(rng_key, int) else np.asarray(jax.random.key_data(key)).tolist(),
         "chains": chains,
         "warmup": warmup,
@@ -199,7 +217,7 @@ def _fit_group(
 ) -> xr.Dataset:
     """Modes, model variables at the best one, alignment and expected counts."""
     modes = fitted.modes
-    at_mode = {}
+    at_mode: dict[str, Any] = {"elbo": ("step", fitted.elbo)} if fitted.elbo.size else {}
     for name, dims in VARIABLE_DIMS.items():
         if name in fitted.at_mode:
             value = np.asarray(fitted.at_mode[name])
@@ -222,6 +240,10 @@ def _fit_group(
             "mode_gap": modes.gap,
             "gradient_norm": modes.gradient_norm,
             "n_starts": int(modes.found.sum()),
+            "sampler": fitted.method,
+            "exact": int(fitted.method in EXACT),
+            "pareto_k": fitted.pareto_k,
+            "importance_size": fitted.importance_size,
             "version": bayespref.__version__,
         },
     )
