@@ -68,7 +68,9 @@ def coverage(table: pd.DataFrame, *, title: str) -> Figure:
             box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5} if empty[s, t] else None
             weight = "bold" if empty[s, t] else "normal"
             axes.text(t, s, words, ha="center", va="center", fontsize=9, fontweight=weight, bbox=box)
-        axes.set_xticks(range(len(types)), [short(kind, 18) for kind in types])
+        names = [short(kind, 18) for kind in types]
+        crowded: dict[str, Any] = {"rotation": 25, "ha": "left"} if len(names) * max(map(len, names)) > 48 else {}
+        axes.set_xticks(range(len(types)), names, **crowded)
         axes.set_yticks(range(len(states)), [short(state) for state in states])
         axes.xaxis.tick_top()
         axes.tick_params(length=0)
