@@ -40,9 +40,9 @@ def bin_labels(edges: Sequence[float]) -> tuple[str, ...]:
     Examples
     --------
     >>> bin_labels([-1, 0, 2.5])
-    ('[-1.0, 0.0)', '[0.0, 2.5]')
+    ('[-1, 0)', '[0, 2.5]')
     """
-    ends = [repr(float(edge)) for edge in edges]
+    ends = [repr(float(edge)).removesuffix(".0") for edge in edges]
     last = len(ends) - 2
     return tuple(f"[{low}, {high}{']' if i == last else ')'}" for i, (low, high) in enumerate(pairwise(ends)))
 
@@ -72,7 +72,7 @@ def bin_boxes(
     --------
     >>> labels, lower, upper = bin_boxes({"price": [-1, 0, 1], "time": [0, 5]})
     >>> labels[1], lower[1].tolist(), upper[1].tolist()
-    (('[0.0, 1.0]', '[0.0, 5.0]'), [0.0, 0.0], [1.0, 5.0])
+    (('[0, 1]', '[0, 5]'), [0.0, 0.0], [1.0, 5.0])
     """
     if not bins:
         raise ValueError("bins: name at least one feature")

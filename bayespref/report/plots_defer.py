@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -165,14 +166,21 @@ def decision_map(table: pd.DataFrame, region: Sequence[str], *, title: str) -> F
                 Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=face, hatch=hatch, linewidth=0, edgecolor=colour)
             )
             plays = str(row.decision) in ("act", "fallback")
-            words = short(str(row.action) if plays else str(row.reason).replace("_", " "), 44 // len(across) + 4)
+            width = max(46 // len(across) + 2, 9)
+            said = str(row.action) if plays else str(row.reason).replace("_", " ")
+            words = "\n".join(short(line, width) for line in wrap(said, width)[:2])
             box = {"facecolor": face, "edgecolor": "none", "pad": 1.5}
             axes.text(x, y, words, ha="center", va="center", fontsize=9, color=BLACK, bbox=box)
         axes.set_xlim(-0.5, len(across) - 0.5)
         axes.set_ylim(len(down) - 0.5, -0.5)
-        axes.set_xticks(range(len(across)), [short(str(name), 18) for name in across])
+        room = max(56 // len(across), 8)
+        axes.set_xticks(range(len(across)), ["\n".join(short(line, 18) for line in wrap(str(n), room)) for n in across])
         axes.set_yticks(range(len(down)), [short(str(name)) for name in down])
         axes.xaxis.tick_top()
+        axes.set_ylabel(region[0])
+        if len(region) == 2:
+            axes.xaxis.set_label_position("top")
+            axes.set_xlabel(region[1])
         axes.set_xticks(np.arange(len(across) + 1) - 0.5, minor=True)
         axes.set_yticks(np.arange(len(down) + 1) - 0.5, minor=True)
         axes.grid(which="minor", color="white", linewidth=2)

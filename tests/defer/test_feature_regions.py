@@ -133,7 +133,7 @@ BINS = {"price": [-20.0, -5.0, 0.0, 5.0, 20.0], "time": [-1.0, 1.0, 3.0]}
 
 def small_policy(groups=()):
     labels, _, _ = bin_boxes(BINS)
-    rows = [(*group, *label) for group in (groups or [()]) for label in labels if label[1] == "[-1.0, 1.0)"]
+    rows = [(*group, *label) for group in (groups or [()]) for label in labels if label[1] == "[-1, 1)"]
     n = len(rows)
     policy = from_scores(
         np.tile([0.0, 0.15, 0.9, 0.1], n // 4),
@@ -206,7 +206,7 @@ def test_text_in_a_feature_column_is_an_error_and_in_a_single_case_a_missing_val
 def test_the_words_and_the_table_name_bins_and_reasons():
     policy = small_policy()
     words = policy.explain({"price_a": 1.0, "price_b": 0.0, "time_a": 0.0, "time_b": 0.0})
-    assert "price '[0.0, 5.0)'" in words
+    assert "price '[0, 5)'" in words
     assert "defer. The score (set_pure, in log-odds) is 0.9; the threshold is 0.2" in words
     assert "missing" in policy.explain({"price_a": 1.0})
     assert "outside" in policy.explain({"price_a": 99.0, "price_b": 0.0, "time_a": 0.0, "time_b": 0.0})
