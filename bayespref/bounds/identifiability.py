@@ -181,7 +181,7 @@ def local_identifiability(
 
 def _compressed(rows: NDArray[np.floating]) -> NDArray[np.floating]:
     """Triangle with the same singular values and right vectors, where there are more patterns than parameters."""
-    return np.linalg.qr(rows, mode="r") if rows.shape[-2] > rows.shape[-1] else rows
+    return np.asarray(np.linalg.qr(rows, mode="r")) if rows.shape[-2] > rows.shape[-1] else rows
 
 
 def _rank(singular: NDArray[np.floating]) -> NDArray[np.intp]:

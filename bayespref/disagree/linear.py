@@ -117,7 +117,7 @@ def _never_positive(rows: NDArray[np.float64], fixed: NDArray[np.float64]) -> ND
     found = linprog(cost, A_ub=left, b_ub=np.zeros(n), bounds=bounds, method="highs")
     if not found.success:  # w = 0 is feasible and the cost is bounded, so only the solver can fail
         raise ArithmeticError(f"the linear program for separation failed: {found.message}")
-    return np.asarray(found.x[d:] < 0.5)
+    return np.asarray(found.x)[d:] < 0.5
 
 
 def _basis(rows: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -133,7 +133,7 @@ def _classifier(seed: int) -> Any:
         raise ImportError(
             "the classifier two-sample test needs scikit-learn: pip install 'bayespref[overlap]'"
         ) from error
-    boosted = HistGradientBoostingClassifier(max_iter=50, max_leaf_nodes=8, min_samples_leaf=5, random_state=seed)
+    boosted = HistGradientBoostingClassifier(max_iter=30, max_leaf_nodes=4, min_samples_leaf=10, random_state=seed)
     return CalibratedClassifierCV(boosted, method="sigmoid", cv=3)
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 from jaxtyping import Bool, Float, Int
+from scipy.sparse import csr_array
 
 from bayespref import __version__
 from bayespref.checks import between, non_negative
@@ -106,9 +107,9 @@ def type_coverage(
     between("level", level, 0, 1)
     games = won + lost
     n_draws, n_types = games.shape[:2]
-    count = np.zeros((n_draws, n_types, n_states))
-    np.add.at(count, (slice(None), slice(None), where), games)
-    count = count.transpose(0, 2, 1)
+    in_state = csr_array((np.ones(len(where)), (np.arange(len(where)), where)), shape=(len(where), n_states))
+    flat = np.asarray(games.reshape(n_draws * n_types, len(where)) @ in_state)
+    count = flat.reshape(n_draws, n_types, n_states).transpose(0, 2, 1)
     total = count.sum(axis=(1, 2), keepdims=True)
     low, high = clopper_pearson(np.minimum(count, total), np.broadcast_to(total, count.shape), level)
     tail = (1 - level) / 2
