@@ -316,6 +316,26 @@ def study(
 
 
 @app.command()
+def target(
+    table: Table,
+    regime: Annotated[Path, typer.Argument(help="Declared target population: .toml or .json.", show_default=False)],
+    adapter: AdapterOption = None,
+    column: ColumnOption = None,
+    fitted: Annotated[
+        Path | None, typer.Option("--fit", help="A fit with types: adds the policy of the averaged reward.")
+    ] = None,
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder for overlap.csv, verdict.json, train.jsonl and target.nc.")
+    ] = Path("bayespref-target"),
+) -> None:
+    """Weigh a table towards a declared population and say how far to trust it. Exit code 1 if diagnostic only."""
+    from bayespref.workflow.targeting import write_target
+
+    trusted = write_target(_read(table, adapter, column, None), regime, out, fitted=fitted, say=typer.echo)
+    raise typer.Exit(0 if trusted else 1)
+
+
+@app.command()
 def demo(
     out: Annotated[Path, typer.Option("--out", help="Folder to write into.")] = Path("demo-output"),
     quiet: QuietOption = False,

@@ -20,7 +20,15 @@ values expected, with tolerance and source, stand in ``expectations/NAME.toml``.
 if __name__ != "bayespref.studies":
     raise ImportError("the studies are imported as bayespref.studies, never as a top-level package named studies")
 
-STUDIES = ("adaptive-design", "correlation-sweep", "next-comparisons", "two-worlds")
+STUDIES = (
+    "adaptive-design",
+    "correlation-sweep",
+    "dr",
+    "hh-confounding",
+    "next-comparisons",
+    "telemetry",
+    "two-worlds",
+)
 """Names of the studies; ``blind-spot`` is the module ``bayespref.studies.blind_spot``."""
 
 __all__ = ["STUDIES"]
