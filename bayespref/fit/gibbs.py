@@ -29,6 +29,7 @@ from bayespref.fit.nuts import whitening
 from bayespref.fit.structure import Blocks
 
 _NEWTON_STEPS = 2
+_SWEEPS_A_DRAW = 2
 _LOCAL_SHARE = 0.05
 _LEAST_CURVATURE = 1e-6
 
@@ -125,7 +126,7 @@ def sample_gibbs(
     rng_key : jax key
         Seeds starts and draws.
     chains, warmup, draws : int
-        Sizes. Nothing is adapted; warm-up is burn-in.
+        Sizes; a draw is kept after every second sweep. Nothing is adapted; warm-up is burn-in.
     block, checkpoint, progress, chain_method
         As in :func:`bayespref.fit.nuts.sample_nuts`.
 
@@ -149,11 +150,15 @@ def sample_gibbs(
 
     @jax.jit
     def advance(state: tuple[Array, Array], passed: Any) -> tuple[tuple[Array, Array], Any]:
-        def step(state: tuple[Array, Array], _: None) -> tuple[tuple[Array, Array], Any]:
+        def once(state: tuple[Array, Array], _: None) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
             flat, key = state
             key, sweep_key = jax.random.split(key)
-            new, log_joint, accepted = sweep(flat, sweep_key, *passed)
-            return (new, key), (flat, {"lp": log_joint, "acceptance_rate": accepted})
+            new, log_joint, moved = sweep(flat, sweep_key, *passed)
+            return (new, key), (log_joint, moved)
+
+        def step(state: tuple[Array, Array], _: None) -> tuple[tuple[Array, Array], Any]:
+            end, (log_joint, moved) = jax.lax.scan(once, state, None, length=_SWEEPS_A_DRAW)
+            return end, (state[0], {"lp": log_joint[0], "acceptance_rate": moved.mean()})
 
         return jax.lax.scan(step, state, None, length=block)
 
