@@ -33,8 +33,9 @@ class EnsembleAgreement(NamedTuple):
     prior_change: Float[np.ndarray, "state type item item_other"]
     """Root mean square change of the estimate when only the prior moves, log-odds."""
     prior_sensitivity: Float[np.ndarray, "state type item item_other"]
-    """``prior_change`` over the move of the prior's own contrast: 0, the prior does not matter; 1, the estimate follows
-    it one for one. In a normal model this is the squared contraction. NaN where the prior's spread was not given."""
+    """``prior_change`` over the root mean square move of the prior's own contrast: 0, the prior does not matter; 1, the
+    estimate follows it one for one. In a normal model with independent cells this is the squared contraction. NaN where
+    the moves were not given, or left the contrast where it was."""
     prior_share: Float[np.ndarray, "state type item item_other"]
     """Share of the variance between refits that only a moving prior shows."""
     agrees: Bool[np.ndarray, "state type item item_other"]
@@ -46,7 +47,7 @@ class EnsembleAgreement(NamedTuple):
 def ensemble_agreement(
     same_prior: Float[np.ndarray, "refit state type item"],
     resampled_prior: Float[np.ndarray, "refit state type item"],
-    prior_sd: ArrayLike | None = None,
+    prior_move: Float[np.ndarray, "refit state type item"] | None = None,
     *,
     tolerance: float = 0.05,
 ) -> EnsembleAgreement:
@@ -58,8 +59,8 @@ def ensemble_agreement(
         Estimates of refits to resampled people under one prior, log-odds.
     resampled_prior : float array, same shape
         The same refits, each to the *same* people as its partner, with the prior's centre drawn from the prior.
-    prior_sd : float or float array, broadcastable to (state, type, item, item_other), optional
-        Standard deviation over refits of the contrast of the prior's centre, log-odds, > 0.
+    prior_move : float array, same shape, optional
+        How far the prior's centre of every reward moved in the second of each pair, log-odds.
     tolerance : float
         Refits agree where at most this share of their pairs disagrees on the sign, in [0, 0.5].
 
@@ -89,22 +90,20 @@ def ensemble_agreement(
     one, other = np.asarray(same_prior, dtype=np.float64), np.asarray(resampled_prior, dtype=np.float64)
     if one.shape != other.shape:
         raise ValueError(f"resampled_prior: must pair with same_prior, got {other.shape} beside {one.shape}")
+    if prior_move is not None and np.shape(prior_move) != one.shape:
+        raise ValueError(f"prior_move: must pair with same_prior, got {np.shape(prior_move)} beside {one.shape}")
     if len(one) < 2:
         raise ValueError(f"same_prior: needs at least two refits, got {len(one)}")
     limit = float(between("tolerance", tolerance, 0.0, 0.5))
     first, second = contrast_summary(one, level=None), contrast_summary(other, level=None)
-    delta = contrast_summary(other - one, level=None)
-    n = len(one)
-    change = np.sqrt(delta.mean**2 + delta.sd**2 * (n - 1) / n)
+    change = _root_mean_square(other - one)
     off = ~np.eye(one.shape[-1], dtype=bool)
     total = change**2 + first.sd**2
     share = np.divide(change**2, total, out=np.full(total.shape, np.nan), where=off & (total > 0))
     sensitivity = np.full(change.shape, np.nan)
-    if prior_sd is not None:
-        spread = np.broadcast_to(np.asarray(prior_sd, dtype=np.float64), change.shape)
-        if not np.all(spread[..., off] > 0):
-            raise ValueError("prior_sd: must be > 0 for every contrast")
-        sensitivity = np.where(off, change / np.where(off, spread, 1.0), np.nan)
+    if prior_move is not None:
+        moved = _root_mean_square(prior_move)
+        sensitivity = np.divide(change, moved, out=sensitivity, where=off & (moved > 0))
     agrees = off & (first.draw_pair_disagreement <= limit)
     return EnsembleAgreement(
         same_prior=first.draw_pair_disagreement,
@@ -116,6 +115,13 @@ def ensemble_agreement(
         agrees=agrees,
         agreement_is_from_prior=agrees & (np.nan_to_num(share) > 0.5),
     )
+
+
+def _root_mean_square(change: ArrayLike) -> NDArray[np.float64]:
+    """Root mean square over refits of every contrast of a change, (state, type, item, item_other)."""
+    delta = contrast_summary(np.asarray(change), level=None)
+    n = len(np.asarray(change))
+    return np.asarray(np.sqrt(delta.mean**2 + delta.sd**2 * (n - 1) / n))
 
 
 def agreement_words(agreement: EnsembleAgreement) -> str:

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
+from numpy.typing import ArrayLike
 
 from bayespref.choice import ChoiceData, choice_data
 from bayespref.comparisons import Comparisons, from_codes
@@ -263,7 +264,7 @@ def refit_modes(
     stack: Stack,
     *,
     rng_key: Array,
-    prior_moves: float = 0.0,
+    prior_moves: ArrayLike = 0.0,
     start: Float[Array, " p"] | None = None,
 ) -> dict[str, np.ndarray]:
     """Posterior mode of every table, each under a prior of its own.
@@ -274,7 +275,7 @@ def refit_modes(
         As in :func:`laplace_draws`.
     rng_key : jax key
         Seed of the priors.
-    prior_moves : float
+    prior_moves : float or float array, shape (table,)
         How far the prior's centre moves, in its own standard deviations: 0 leaves it, 1 makes it a draw from the prior
         (anchored ensembles, Pearce et al. 2020, AISTATS). At 1, on tables from :func:`reweighted`, refits mimic
         posterior draws: where nothing was observed a refit returns its prior's centre.
@@ -302,15 +303,17 @@ def refit_modes(
         def one(index: Array) -> dict[str, Array]:
             data = stack.table(index)
             prior = climb(density.log_prior, jnp.zeros(density.size), data, work=work)
-            shift = moves * _scaled(prior.precision, noise[index][None])[0]
+            shift = moves[index] * _scaled(prior.precision, noise[index][None])[0]
             peak = climb(objective, begin, data, stack.outcome, shift, work=work)
             centre = _variables(density, prior.flat + shift, data)["reward"]
             return _variables(density, _settled(peak), data) | {"centre": centre}
 
         return dict(map_batched(one, jnp.arange(stack.multiplicity.shape[0]), _batch(work * density.size)))
 
-    noise = jax.random.normal(rng_key, (stack.multiplicity.shape[0], density.size))
-    return {name: np.asarray(value) for name, value in run(stack, begin, noise, jnp.asarray(prior_moves)).items()}
+    n_tables = stack.multiplicity.shape[0]
+    noise = jax.random.normal(rng_key, (n_tables, density.size))
+    moves = jnp.broadcast_to(jnp.asarray(prior_moves, dtype=float), (n_tables,))
+    return {name: np.asarray(value) for name, value in run(stack, begin, noise, moves).items()}
 
 
 def _answers(table: Comparisons) -> tuple[Int[np.ndarray, "answer 6"], Float[np.ndarray, " answer"]]:
