@@ -114,8 +114,8 @@ def single_answers(data: ChoiceData, outcome: Int[Array, " record"], *, named: b
     codes = np.asarray(data.outcomes)[np.asarray(outcome)][record]
     at = question[record]
     who = own if named else None
-    columns = (np.asarray(values)[at] for values in (data.state, data.item_a, data.item_b))
-    return Answers(unrolled, codes, answer_design(*columns, who, seed=seed))
+    state, item_a, item_b = (np.asarray(values)[at] for values in (data.state, data.item_a, data.item_b))
+    return Answers(unrolled, codes, answer_design(state, item_a, item_b, who, seed=seed))
 
 
 def replicate_outcomes(

@@ -107,7 +107,7 @@ def win_rates(outcome: Int[np.ndarray, "*draw answer"], design: AnswerDesign) ->
     """
     n_cells = len(design.cell_state)
     won, decided = (_sums(values[outcome], design.cell, n_cells) for values in (_SCORE, _DECIDED))
-    return np.divide(won, decided, out=np.full(won.shape, np.nan), where=decided > 0)
+    return np.asarray(np.divide(won, decided, out=np.full(won.shape, np.nan), where=decided > 0))
 
 
 def circular_share(outcome: Int[np.ndarray, "*draw answer"], design: AnswerDesign) -> Float[np.ndarray, "*draw"]:
@@ -185,7 +185,7 @@ def _sums(
 
 
 def _ratio(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
-    return np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=np.asarray(whole) > 0)
+    return np.asarray(np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=np.asarray(whole) > 0))
 
 
 def _triads(
@@ -218,7 +218,7 @@ def _shared(cell: NDArray[np.int64], person: NDArray[np.integer], seed: int) -> 
     order = kept[np.argsort(cell[kept], kind="stable")]
     one, two = _pairs_within(cell[order])
     pairs = np.stack([order[one], order[two]], axis=1)
-    return pairs[person[pairs[:, 0]] != person[pairs[:, 1]]]
+    return np.asarray(pairs[person[pairs[:, 0]] != person[pairs[:, 1]]])
 
 
 def _pairs_within(group: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

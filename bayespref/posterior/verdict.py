@@ -64,7 +64,7 @@ def convergence(tree: xr.DataTree) -> list[Verdict]:
     chains = posterior.sizes[CHAIN]
     worst_rhat, rhat_at = _worst(posterior, "rhat")
     worst_ess, ess_at = _worst(posterior, "ess")
-    fit = tree["fit"]
+    fit = tree["fit"].to_dataset()
     approximate = not int(fit.attrs.get("exact", 1))
     switched = float(fit["switched"].mean())
     agreement = float(fit["agreement"].mean())
@@ -137,7 +137,7 @@ def convergence(tree: xr.DataTree) -> list[Verdict]:
     return [overall, *checks]
 
 
-def _traits_aligned(posterior: xr.Dataset, fit: xr.DataTree) -> Verdict:
+def _traits_aligned(posterior: xr.Dataset, fit: xr.Dataset) -> Verdict:
     """Whether the draws keep the mode's trait frame: traits that turn must not be averaged."""
     loading = posterior["loading"].transpose(CHAIN, DRAW, TRAIT, STATE, ITEM).values
     matched = match_traits(loading, fit["mode_loading"].transpose(TRAIT, STATE, ITEM).values)
@@ -153,7 +153,7 @@ def _traits_aligned(posterior: xr.Dataset, fit: xr.DataTree) -> Verdict:
     )
 
 
-def _approximation(fit: xr.DataTree) -> Verdict:
+def _approximation(fit: xr.Dataset) -> Verdict:
     """Whether an approximation may be trusted: Laplace by its Pareto k, variational inference never by itself."""
     again = "use method='gibbs' or 'nuts' where the table allows"
     if fit.attrs["sampler"] == "laplace":

@@ -61,12 +61,12 @@ def trait_rows(tree: xr.DataTree, *, state: str | None = None, reach: float = 2.
     DataFrame
         Columns ``item``, ``trait``, ``reward`` (log-odds against the average item).
     """
-    fit = tree["fit"]
-    where = {STATE: 0} if state is None else {STATE: list(fit[STATE].values).index(state)}
+    fit, posterior = tree["fit"].to_dataset(), tree["posterior"].to_dataset()
+    where = {STATE: 0 if state is None else list(posterior[STATE].values).index(state)}
     common = fit["mode_reward"].isel(where).squeeze().values
     loading = fit["mode_loading"].isel({**where, TRAIT: 0}).values
     trait = np.linspace(-reach, reach, 5)
-    items = fit[ITEM].values
+    items = posterior[ITEM].values
     reward = common + trait[:, None] * loading
     return pd.DataFrame(
         {

@@ -144,4 +144,4 @@ def _spread(values: np.ndarray, least: float) -> np.ndarray:
     moved = np.array(values, dtype=np.float64)
     for i in range(1, len(moved)):
         moved[i] = max(moved[i], moved[i - 1] + least)
-    return moved - (moved - values).mean()
+    return np.asarray(moved - (moved - values).mean())

@@ -154,8 +154,8 @@ def prior_sensitivity(
     """
     posterior = tree["posterior"].to_dataset()
     names = [n for n in VARIABLE_DIMS if n in posterior and n not in _DERIVED] if variables is None else list(variables)
-    if unknown := sorted(set(names) - set(posterior.data_vars)):
-        raise ModelError(f"variables: not in the posterior: {unknown}; it has {sorted(posterior.data_vars)}")
+    if unknown := sorted(set(names) - {str(name) for name in posterior.data_vars}):
+        raise ModelError(f"variables: not in the posterior: {unknown}; it has {sorted(map(str, posterior.data_vars))}")
     columns, labels = [], []
     for name in names:
         variable = posterior[name].transpose(CHAIN, DRAW, ...)
