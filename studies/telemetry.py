@@ -30,6 +30,7 @@ from bayespref.report.plots_style import Figure
 from bayespref.report.plots_target import trust_map
 from bayespref.simulate.scenarios import telemetry
 from bayespref.simulate.world import World
+from bayespref.studies.runner import mean_and_error
 from bayespref.target.fitdpo import pair_wins, tabular_dpo
 from bayespref.target.importance import combine, known_ratio, post_stratified
 from bayespref.target.sensitivity import clip_beta_frontier
@@ -87,9 +88,7 @@ def run_case(*, seed: int, ablation: str, setting: float, repetitions: int) -> l
 def summary(records: pd.DataFrame) -> pd.DataFrame:
     """Means by setting, then false alarms and misses by ablation and over all."""
     bad, alarm = records["error"] > LIMIT, records["diagnostic"] > 0.5
-    means = records.groupby(["ablation", "setting"], sort=False).mean().reset_index().assign(kind="setting")
-    errors = records.groupby(["ablation", "setting"], sort=False)["error"].sem().to_numpy()
-    means["error_se"] = errors
+    means = mean_and_error(records, ["ablation", "setting"]).assign(kind="setting")
     rates = []
     heavy = records.index[records["ablation"].isin(["overlap", "pairs", "weight noise"])]
     groups = [("all", records.index), ("overlap, pairs and noise", heavy)]
