@@ -7,17 +7,15 @@ import pytest
 from scipy.special import expit
 
 import bayespref
-from bayespref.bounds.regions import draw_bounds
 from bayespref.data.split import hold_out
 from bayespref.defer.calibrate import learn_then_test
 from bayespref.defer.heldout import held_out_units
 from bayespref.defer.metrics import aurc, risk_coverage
-from bayespref.defer.policy import from_scores
-from bayespref.defer.scores import scores
 from bayespref.defer.types import label_log_prob, type_posterior
 from bayespref.errors import CalibrationLeakError
 from bayespref.fit.maximum_likelihood import bradley_terry
-from bayespref.graph.connect import components
+from bayespref.posterior.verdict import convergence
+from bayespref.workflow import analyse, fit, policy
 
 
 def read(folder, name):
@@ -161,60 +159,79 @@ def test_sound_quality_has_too_few_listeners_to_certify_a_risk_of_a_quarter(data
         learn_then_test(units.score, units.loss, rater=units.rater, fit_raters=[*fitted, units.rater[0]], **settings)
 
 
+# ---------------------------------------------------------------------------- the same with sampled posteriors
+
+
+def sampled(table, model, *, options=None, **size):
+    """As :func:`study`, with draws of NUTS; ``plain`` is the confidence of a maximum-likelihood fit of one type."""
+    split = hold_out(table.select(table.outcome < 2), share=0.4, seed=0)
+    test = split.test
+    tree = fit(model, split.train, rng_key=0, options=options, n_starts=2, progress=False, **size)
+    posterior = tree["posterior"].to_dataset().stack(sample=("chain", "draw"))
+    reward = posterior["reward"].transpose("sample", "state", "type", "item").values
+    share = posterior["type_weight"].transpose("sample", "type").values
+    gap = reward[:, test.state, :, test.item_a] - reward[:, test.state, :, test.item_b]  # row first: indexed axes lead
+    gap = np.moveaxis(gap, 1, 0)
+    known = np.zeros(test.n_rows, dtype=bool)
+    shuffled = np.random.default_rng(1).permutation(test.n_rows)
+    for person in np.unique(test.annotator):
+        rows = shuffled[test.annotator[shuffled] == person]
+        known[rows[: (len(rows) + 1) // 2]] = True
+    revealed = type_posterior(
+        share, label_log_prob(gap[:, known], test.outcome[known]), test.annotator[known], test.n_annotators
+    )
+    score = fit_types(split.train, 1)[0][:, 0]
+    probability = {
+        "plain": expit(score[test.state, test.item_a] - score[test.state, test.item_b]),
+        "posterior": (expit(gap).mean(0) * revealed.probability[test.annotator]).sum(1),
+    }
+    first = test.outcome == 0
+    cases = {
+        name: (np.abs(p - 0.5)[~known], ((p > 0.5) != first)[~known].astype(float)) for name, p in probability.items()
+    }
+    return SimpleNamespace(tree=tree, cases=cases, person=test.annotator[~known])
+
+
+@pytest.mark.slow
+def test_sound_quality_sampled_types_order_unseen_cases_better_than_a_plain_confidence(data_folder):
+    found = sampled(
+        read(data_folder, "sound_quality"), "latent_types", options={"n_types": 2}, chains=2, warmup=150, draws=100
+    )
+    assert not int(found.tree["sample_stats"]["diverging"].sum())
+    low, high = saved(found, "plain", "posterior")
+    assert 0.0 < low < high < 0.05
+
+
+@pytest.mark.slow
+def test_mtbench_a_sampled_posterior_orders_cases_as_a_plain_confidence_does(data_folder):
+    """One type and many labels a pair: AURC .0904 against .0948, and the interval of the difference holds zero."""
+    found = sampled(read(data_folder, "mtbench_human"), "single", chains=4, draws=500)
+    assert convergence(found.tree)[0].ok, convergence(found.tree)[0].words
+    low, high = saved(found, "plain", "posterior")
+    assert -0.005 < low < 0.0 < high < 0.02
+    for confidence, loss in found.cases.values():
+        curve = risk_coverage(confidence, loss)
+        assert curve.risk[np.searchsorted(curve.coverage, 0.5)] < curve.risk[-1] * 2 / 3
+
+
 # ---------------------------------------------------------------------------- a prompt whose answers all fail
 
 
-def davidson_draws(table, rng, n_draws=400):
-    """Posterior draws of the rewards of one state, by Laplace: Davidson ties, N(0, 1) priors, log tie parameter too."""
-    n_items = table.n_items
-    sign = {0: (0.5, -0.5), 1: (-0.5, 0.5), 2: (0.0, 0.0)}
-    theta = np.zeros(n_items + 1)  # rewards, then log nu
-    design = np.zeros((table.n_rows, 3, n_items + 1))
-    at = np.arange(table.n_rows)
-    for column, (a, b) in sign.items():
-        design[at, column, table.item_a] = a
-        design[at, column, table.item_b] = b
-    design[:, 2, -1] = 1.0
-    chosen = design[at, table.outcome]
-    precision = np.r_[np.ones(n_items), 1 / 1.5**2]
-    for _ in range(60):
-        logit = design @ theta
-        p = np.exp(logit - logit.max(1, keepdims=True))
-        p /= p.sum(1, keepdims=True)
-        mean = np.einsum("no,nop->np", p, design)
-        gradient = (chosen - mean).sum(0) - precision * theta
-        hessian = np.einsum("no,nop,noq->pq", p, design, design) - mean.T @ mean + np.diag(precision)
-        step = np.linalg.solve(hessian, gradient)
-        theta = theta + step
-    assert np.abs(step).max() < 1e-8
-    root = np.linalg.cholesky(np.linalg.inv(hessian))
-    return (theta + rng.standard_normal((n_draws, n_items + 1)) @ root.T)[:, :-1]
-
-
+@pytest.mark.slow
 def test_llmfao_sally_defers(data_folder):
     """86 % ties: nothing separates the models, so no model can be played at a price of 0.3 log-odds."""
     table = read(data_folder, "llmfao_crowd")
     rows = table.select(table.state == table.states.index("sally"))
     assert (rows.outcome == 2).mean() == pytest.approx(0.86, abs=0.005)
-    reward = davidson_draws(rows, np.random.default_rng(0))
-    seen = np.unique(np.r_[rows.item_a, rows.item_b])
-    pairs = np.zeros((table.n_items, table.n_items))
-    np.add.at(pairs, (rows.item_a, rows.item_b), 1.0)
-    component = components(pairs + pairs.T)
-    upper = draw_bounds(reward[:, None, None], component[None, None], seen, (-6.0, 6.0), "widen").upper[:, :, 0]
-    among = reward[:, None, seen]
-    found = scores(among[..., :, None] - among[..., None, :], upper, np.full(1, np.nan))
-    assert found.set_pure_score[0] > 0.3
-    assert found.chow_score[0] > 0.3
-    policy = from_scores(
-        found.set_pure_score,
-        found.set_pure_action,
-        labels=["sally"],
-        items=[table.items[i] for i in seen],
-        c_defer=0.3,
-        data_hash=table.data_hash,
-        assumptions=["rewards in [-6, 6]"],
-    )
-    assert policy.lookup({"state": "sally"})[:3] == ("defer", None, "score_above_threshold")
-    best = among[:, 0].argmax(1)
+    tree = fit("single", rows.pool("state"), rng_key=0, chains=4, draws=500, n_starts=2, progress=False)
+    assert convergence(tree)[0].ok, convergence(tree)[0].words
+    tree = analyse(tree, reward_range=(-6.0, 6.0), max_draws=200)
+    answer = policy(tree, c_defer=0.3)
+    assert answer.lookup({"state": "all"})[:3] == ("defer", None, "score_above_threshold")
+    scores = tree["defer"].to_dataset()
+    assert scores["flag"].values.tolist() == [""]
+    assert float(scores["c_set_pure"][0]) > 0.3
+    assert float(scores["c_chow"][0]) > 0.3
+    reward = tree["posterior"]["reward"].values.reshape(-1, table.n_items)
+    best = reward.argmax(1)
     assert np.bincount(best).max() / len(best) < 0.5  # no model is best in half of the draws
