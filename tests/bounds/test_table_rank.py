@@ -63,19 +63,14 @@ def test_verdicts_are_those_of_finite_differences_of_every_pattern_probability()
         out = []
         for questions in answered:
             for signs in itertools.product((1, -1), repeat=len(questions)):
-                terms = [
-                    expit(y * (reward[s, :, a] - reward[s, :, b]))
-                    for y, (s, a, b) in zip(signs, questions, strict=True)
-                ]
-                out.append(share @ np.prod(terms, axis=0))
+                gap = np.array([reward[s, :, a] - reward[s, :, b] for s, a, b in questions])
+                out.append(share @ np.prod(expit(np.array(signs)[:, None] * gap), axis=0))
         return np.array(out)
 
     theta = np.r_[MIX[0, 0], REWARD[0, :, :, :3].ravel()]
     step = 1e-5
-    jacobian = np.stack(
-        [(probabilities(theta + step * e) - probabilities(theta - step * e)) / (2 * step) for e in np.eye(len(theta))],
-        1,
-    )
+    moves = [probabilities(theta + step * e) - probabilities(theta - step * e) for e in np.eye(len(theta))]
+    jacobian = np.stack(moves, axis=1) / (2 * step)
     rank = np.linalg.matrix_rank(jacobian, tol=1e-7)
     for state, kind, i, j in itertools.product(range(2), range(2), range(3), range(3)):
         gradient = np.zeros(len(theta))
