@@ -18,6 +18,7 @@ from bayespref.fit.nuts import whitening
 PARETO_K_LIMIT = 0.7
 _CANDIDATES_A_DRAW = 4
 _FEWEST_CANDIDATES = 4000
+_NO_WEIGHT = 700.0
 
 
 class Weighted(NamedTuple):
@@ -89,8 +90,9 @@ def sample_laplace(
     evaluate = jax.jit(lambda xs, passed: map_batched(lambda x: log_joint(x, *passed), xs, batch))
     target = np.asarray(evaluate(candidates, arguments))
     ratio = target + 0.5 * np.sum(np.asarray(normal) ** 2, axis=1)
-    ratio = np.where(np.isfinite(ratio), ratio, -np.inf)
-    log_weight, pareto_k = array_stats.psislw(ratio - ratio.max())
+    known = np.isfinite(ratio)
+    ratio = np.where(known, ratio, ratio[known].min() - _NO_WEIGHT) - ratio[known].max()
+    log_weight, pareto_k = array_stats.psislw(-ratio)  # it takes log-likelihoods, whose negatives are log-ratios
     weight = np.exp(log_weight - log_weight.max())
     weight /= weight.sum()
     points = (np.arange(size) + float(jax.random.uniform(pick_key))) / size
