@@ -31,7 +31,7 @@ IN_TESTS = OMP_NUM_THREADS=1 MPLBACKEND=Agg JAX_COMPILATION_CACHE_DIR="$(CURDIR)
 	JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES=-1
 PYTEST = $(IN_TESTS) $(BIN)/pytest
 
-.PHONY: help demo test test-fast test-slow test-docstrings test-notebooks studies check lint types docs rules format notebooks \
+.PHONY: help demo test test-fast test-slow test-docstrings test-notebooks studies benchmarks check lint types docs rules format notebooks \
 	constraints install dev clean
 
 help: ## list the targets
@@ -129,7 +129,16 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/pyvenv.cfg
 	@$(INSTALL) --editable '.[dev]'
 	@touch $(VENV)/.core $@
 
+benchmarks: $(VENV)-bench/.peers ## ratios against named peers, into docs/benchmarks.md (CASES="plain types" for some of them)
+	@$(VENV)-bench/bin/python -m benchmarks $(if $(CASES),--only $(CASES),--write docs/benchmarks.md)
+
+$(VENV)-bench/.peers: pyproject.toml
+	@$(PYTHON) -m venv $(VENV)-bench
+	@$(VENV)-bench/bin/python -m pip install --quiet --editable '.[benchmarks]'
+	@$(VENV)-bench/bin/python -m pip install --quiet --no-deps arena-rank
+	@touch $@
+
 clean: ## remove what make made
-	rm -rf $(VENV) .venv313 .jax_cache .hypothesis .pytest_cache .mypy_cache .ruff_cache .ipynb_checkpoints
+	rm -rf $(VENV) $(VENV)-bench .venv313 .jax_cache .hypothesis .pytest_cache .mypy_cache .ruff_cache .ipynb_checkpoints
 	rm -rf build dist htmlcov .coverage* *.egg-info docs/_build docs/generated demo-output studies-output
 	find . -path ./.git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

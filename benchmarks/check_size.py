@@ -12,16 +12,16 @@ import time
 
 import numpy as np
 
-from bayespref.comparisons import from_codes
+from bayespref.comparisons import Comparisons, from_codes
 from bayespref.graph.check import check
 
 
-def main(rows: int = 1_000_000, items: int = 1_000, strata: int = 200) -> None:
+def table_of(rows: int, items: int, strata: int) -> Comparisons:
+    """Random comparisons of random pairs."""
     rng = np.random.default_rng(0)
-    start = time.process_time()
     item_a = rng.integers(items, size=rows)
     item_b = (item_a + rng.integers(1, items, size=rows)) % items
-    table = from_codes(
+    return from_codes(
         item_a,
         item_b,
         rng.choice(3, p=[0.45, 0.45, 0.1], size=rows),
@@ -33,6 +33,11 @@ def main(rows: int = 1_000_000, items: int = 1_000, strata: int = 200) -> None:
         context=rng.integers(3, size=rows),
         contexts=["x", "y", "z"],
     )
+
+
+def main(rows: int = 1_000_000, items: int = 1_000, strata: int = 200) -> None:
+    start = time.process_time()
+    table = table_of(rows, items, strata)
     built = time.process_time()
     base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     result = check(table)
