@@ -50,7 +50,8 @@ def match_columns(
     present = set(source.columns)
     used: dict[str, str] = {}
     for name in known:
-        column = chosen.get(name, name)
+        alias = shape.aliases.get(name, name) if shape is not None and name not in present else name
+        column = chosen.get(name, alias)
         if name in gives or column is None:
             continue
         if column in present:
@@ -62,7 +63,7 @@ def match_columns(
     bundles = bool(features) and not any(name in used or chosen.get(name) is not None for name in ITEMS)
     required = ((() if bundles else ITEMS), (() if "outcome" in gives else ("outcome",)), needs, pairs)
     missing = [name for group in required for name in group if name not in used and name not in gives]
-    if any(name in missing for name in ITEMS) and not problems:
+    if any(name in missing for name in ITEMS) and not problems and not (shape is not None and shape.why):
         _refuse_chosen_rejected(source)
     for name in missing:
         if chosen.get(name) is None:
@@ -72,6 +73,8 @@ def match_columns(
         hint = ""
         if "outcome" in missing and "label" in present and shape is None:
             hint = "\nFor a numeric label (1 = item_a preferred, 0 = item_b, 0.5 = tie) read with adapter='labels'."
+        if shape is not None and shape.why and missing:
+            hint += f"\n{shape.why}"
         raise TableError(
             "the table lacks columns:\n" + "\n".join(problems) + f"\nThe table has {listed(source.columns)}.{hint}"
         )

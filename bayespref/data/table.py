@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayespref.comparisons import WHOLE_TABLE, Comparisons
-from bayespref.data.adapters import ADAPTERS
+from bayespref.data.adapters import ADAPTERS, choose
 from bayespref.data.encode import Coded, compact, decode, encode, look_alikes, look_missing, repeats, share_labels
 from bayespref.data.roles import ITEMS, LABELLED, NUMERIC, feature_names, listed, match_columns
 from bayespref.data.rules import Rules, numbers, times
@@ -39,7 +39,9 @@ def read_comparisons(
         Polars, PyArrow; DuckDB, PySpark and Ibis relations are collected, used columns only).
     adapter : str, optional
         Name of another shape of table: ``labels`` reads a numeric ``label`` (1 = item_a preferred, 0 = item_b,
-        0.5 = tie).
+        0.5 = tie); ``arena``, ``mtbench``, ``helpsteer3``, ``alpaca_eval``, ``trl`` and ``pscore`` are described in
+        ``bayespref.data.adapters.columns``. Shapes whose rows are no comparisons are converted first, by
+        ``bayespref.data.adapters.rows``.
     columns : mapping of str to str or None, optional
         Canonical name -> name in the table; None ignores a column that is there. Canonical columns are ``item_a``,
         ``item_b``, ``outcome`` (a, b, tie, both_bad), and, optional, ``state``, ``annotator``, ``context``,
@@ -90,9 +92,10 @@ def read_comparisons(
         raise TableError(f"on_invalid: must be 'raise' or 'drop', got {on_invalid!r}")
     if adapter is not None and adapter not in ADAPTERS:
         raise TableError(f"adapter: unknown adapter {adapter!r}; known are {sorted(ADAPTERS)}")
-    shape = ADAPTERS[adapter] if adapter is not None else None
     names = feature_names(features)
     source = open_table(table)
+    given = columns if isinstance(columns, Mapping) else None
+    shape = choose(adapter, source.columns, given) if adapter is not None else None
     used = match_columns(source, shape, columns, names)
     loaded = source.load(dict.fromkeys(used.values()))
     view = {name: loaded[column] for name, column in used.items()}
@@ -105,7 +108,7 @@ def read_comparisons(
     origin, rule = dict(used), ""
     if shape is not None:
         origin |= dict.fromkeys(shape.gives, ", ".join(used[name] for name in shape.needs))
-        rule = shape.rule
+        rule = shape.rule if "outcome" in shape.gives else ""
     parsed = _parse(view, origin, names, rule, source.text)
     rules = parsed.rules
     provenance: dict[str, Any] = {
