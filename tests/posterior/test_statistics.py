@@ -67,6 +67,18 @@ def test_every_statistic_is_what_the_loops_give(seed, people, items, answers):
     assert outcome_share(outcome) == np.mean(outcome == TIE)
 
 
+def test_round_robins_give_the_circles_the_loops_give():
+    """Every triad is complete, so that circles and their mirror images are told apart."""
+    pairs = np.array(list(combinations(range(4), 2)))
+    low, high = np.tile(pairs.T, 5)
+    person, state = np.repeat(np.arange(5), 6), np.zeros(30, int)
+    design = answer_design(state, low, high, person)
+    for outcome in np.random.default_rng(0).integers(0, 2, (40, 30)):
+        assert circular_share(outcome, design) == loops(state, low, high, person, outcome)[1]
+    twice = answer_design(np.zeros(4, int), np.array([0, 1, 0, 0]), np.array([1, 2, 2, 1]), np.zeros(4, int))
+    assert len(twice.triad) == 0  # a pair answered twice belongs to no triad
+
+
 @settings(max_examples=30)
 @given(st.integers(0, 10_000))
 def test_renaming_people_and_items_changes_no_statistic_of_the_whole_table(seed):
