@@ -90,7 +90,7 @@ def run_chains(
         If ``chain_method`` is unknown.
     """
     one_of("chain_method", chain_method, CHAIN_METHODS)
-    devices = jax.devices() if chain_method == "devices" else [None]
+    devices: list[Any] = list(jax.devices()) if chain_method == "devices" else [None]
     blocks = -(-(warmup + draws) // block)
     keys = jax.random.split(rng_key, chains)
     finished: list[Any] = []

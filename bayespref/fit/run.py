@@ -144,7 +144,7 @@ def fit_model(
     else:
         modes = find_modes(density, data, outcome, rng_key=mode_key, n_starts=n_starts, progress=progress)
         start = (modes.flat[0], modes.precision)
-        more = chain_sizes | kept | {"warmup": warmup, "chain_method": chain_method}
+        more: dict[str, Any] = {**chain_sizes, **kept, "warmup": warmup, "chain_method": chain_method}
         if method == "laplace":
             batch = draws_at_once(data, int(options.get("n_types", 1)))
             weighted = sample_laplace(

@@ -72,7 +72,7 @@ def convergence(tree: xr.DataTree) -> list[Verdict]:
     needed = ESS_PER_CHAIN * chains
     rerun = "run more warm-up and draws; if it persists, look for near-tied modes or weakly identified parameters"
     mixed = np.isfinite(worst_rhat) and worst_rhat <= RHAT_LIMIT and worst_ess >= needed
-    checks = []
+    checks: list[Verdict] = []
     if approximate:
         checks.append(_approximation(fit))
     else:
