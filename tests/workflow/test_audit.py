@@ -10,6 +10,9 @@ from bayespref.workflow import analyse, audit, fit
 from bayespref.workflow.auditing import drawn_wins
 
 
+pytestmark = pytest.mark.slow  # one fit of two types
+
+
 def world(annotators=16, labels=8):
     """Two tastes that are opposite on x, y, z; u was compared with v only, w with nobody in the second state."""
     rng = np.random.default_rng(0)
