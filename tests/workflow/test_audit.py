@@ -9,7 +9,6 @@ from bayespref.graph.build import win_counts
 from bayespref.workflow import analyse, audit, fit
 from bayespref.workflow.auditing import drawn_wins
 
-
 pytestmark = pytest.mark.slow  # one fit of two types
 
 
