@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int
@@ -55,7 +56,7 @@ def unit_batches(
         total = int(sizes.sum())
         rows = np.repeat(start[units] - np.concatenate([[0], np.cumsum(sizes)[:-1]]), sizes) + np.arange(total)
 
-        def fill(values: np.ndarray, size: int, filler: float = 0) -> np.ndarray:
+        def fill(values: np.ndarray, size: int, filler: float = 0) -> Any:  # NumPy's, so that it stays off the device
             return np.concatenate([values, np.full(size - len(values), filler, dtype=values.dtype)])
 
         part = replace(

@@ -49,12 +49,12 @@ class Variational(NamedTuple):
     def sample(self, rng_key: Array, shape: tuple[int, ...]) -> Float[np.ndarray, "*shape p"]:
         """Draw unconstrained coordinates from the approximation."""
         white = self.loc + self.scale * np.asarray(jax.random.normal(rng_key, (*shape, self.loc.size)))
-        return self.centre + (white if self.factor is None else white @ self.factor.T)
+        return np.asarray(self.centre + (white if self.factor is None else white @ self.factor.T))
 
     @property
     def mean(self) -> Float[np.ndarray, " p"]:
         """Mean in unconstrained coordinates."""
-        return self.centre + (self.loc if self.factor is None else self.factor @ self.loc)
+        return np.asarray(self.centre + (self.loc if self.factor is None else self.factor @ self.loc))
 
 
 def fit_svi(
