@@ -98,7 +98,7 @@ def number_of_types(table: pd.DataFrame, *, title: str) -> Figure:
         axes.plot([], [], color=BLUE, marker="o", label="other candidates, with one standard error")
         axes.set_xticks(table["n_types"].to_numpy())
         axes.set_xlabel("number of types")
-        axes.set_ylabel("held-out density minus the best, nats", fontsize=9)
+        axes.set_ylabel("held-out density,\nminus the best, nats", fontsize=9)
         figure.legend(loc="outside lower left", ncols=2, frameon=False, fontsize=9)
     return figure
 
