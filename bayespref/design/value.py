@@ -217,38 +217,55 @@ def allocate(
     counts, gain, left = np.zeros(len(V), dtype=np.int64), np.zeros(len(V)), float(budget)
     span = _span(problem) if objective == "lambda_min" else None
     sizes = np.array([1.0]) if np.isinf(c_defer) else 4.0 ** np.arange(5)
+    paid = np.where(np.isinf(price), 1.0, price)
+    base = np.maximum(1.0, np.floor(budget / steps / paid))
     SV = S @ V.T  # (p, K)
+    own = np.einsum("kp,pk->k", V, SV)
     before = after = _losses(problem, S, objective, c_defer, span)
+    D = problem.contrast if span is None else _worst(S, span)
+    DSV, variance = D @ SV, np.einsum("qp,pr,qr->q", D, S, D)
+    rate, asked = np.zeros((len(sizes), len(V))), np.full((len(sizes), len(V)), -1.0)
+    stale = np.ones(len(V), dtype=bool)
     while True:
-        affordable = (price <= left * (1 + 1e-12)) & (counts < limit)
-        if not affordable.any():
+        open_ = (price <= left * (1 + 1e-12)) & (counts < limit)
+        if not open_.any():
             break
-        D = problem.contrast if span is None else _worst(S, span)
-        DSV, own = D @ SV, np.einsum("kp,pk->k", V, SV)  # (Q, K), (K,)
-        variance = np.einsum("qp,pr,qr->q", D, S, D)
-        base = np.maximum(1.0, np.floor(budget / steps / np.where(np.isinf(price), 1.0, price)))
-        best: tuple[float, int, int] = (0.0, -1, 0)
-        for size in sizes:
+        for row, size in enumerate(sizes):
             n = np.minimum(np.minimum(base * size, np.floor(left / price * (1 + 1e-12))), limit - counts)
-            n = np.where(affordable, n, 0.0)
-            fall = np.where(n > 0, n * DSV**2 / (1.0 + n * own), 0.0)
-            lower = variance[:, None] - fall  # (Q, K)
-            worth = _fall(problem, variance, lower.T, objective, c_defer) if span is None else fall[0]
-            rate = np.where(affordable & (n > 0), worth / (price * np.maximum(n, 1.0)), 0.0)
-            k = int(rate.argmax())
-            if rate[k] > best[0] * (1 + 1e-9):
-                best = (float(rate[k]), k, int(n[k]))
-        _, k, size_k = best
-        if k < 0 or size_k == 0:
+            n = np.where(open_, n, 0.0)
+            # Only candidates whose worth can have changed are judged again: most cells know nothing of each other.
+            again = np.flatnonzero(stale | (n != asked[row]))
+            asked[row], some = n, n[again]
+            fall = some * DSV[:, again] ** 2 / (1.0 + some * own[again])  # (Q, again)
+            if span is None:
+                worth = _fall(problem, variance, (variance[:, None] - fall).T, objective, c_defer)
+            else:
+                worth = fall[0]
+            cost_of = np.where(some > 0, paid[again] * some, 1.0)
+            rate[row, again] = np.where(some > 0, worth / cost_of, 0.0)
+        row, k = (int(index) for index in np.unravel_index(rate.argmax(), rate.shape))
+        # A gain below a billionth of what is left to gain is rounding.
+        if rate[row, k] <= 1e-9 * float(after.sum()) / float(budget):
             break
-        column = SV[:, k] / np.sqrt(1.0 / size_k + own[k])
+        taken = int(asked[row, k])
+        column = SV[:, k] / np.sqrt(1.0 / taken + own[k])
+        moved, along = D @ column, column @ V.T
         S = S - column[:, None] * column[None, :]
-        SV = SV - column[:, None] * (column @ V.T)[None, :]
-        counts[k] += size_k
-        left -= size_k * price[k]
+        SV = SV - column[:, None] * along[None, :]
+        own = own - along**2
+        counts[k] += taken
+        left -= taken * price[k]
         now = _losses(problem, S, objective, c_defer, span)
         gain[k] += float(after.sum() - now.sum())
         after = now
+        if span is None:
+            hit = np.abs(moved) > 1e-12 * np.abs(moved).max()
+            hit = np.isin(problem.region, problem.region[hit])
+            stale = (np.abs(DSV[hit]) > 0).any(axis=0) | (along != 0)
+            DSV, variance = DSV - moved[:, None] * along[None, :], variance - moved**2
+        else:
+            D, stale = _worst(S, span), np.ones(len(V), dtype=bool)
+            DSV, variance = D @ SV, np.einsum("qp,pr,qr->q", D, S, D)
     return Allocation(counts, gain, float(budget - left), before, after, (S + S.T) / 2)
 
 

@@ -157,7 +157,8 @@ def quadrant_plot(
         axes.axhline(0, color=GREY, linewidth=0.8)
         axes.axvline(0, color=GREY, linewidth=0.8)
         axes.set(xlabel=f"difference of {names[0]}", ylabel=f"difference of {names[1]}")
-        figure.legend(loc="outside lower left", frameon=False, ncols=1)
+        if len(rows):
+            figure.legend(loc="outside lower left", frameon=False, ncols=1)
     return figure
 
 

@@ -154,6 +154,8 @@ def design_question(
     if not np.isfinite(full).all():
         raise ModelError("posterior: draws must be finite to design from")
     covariance = np.atleast_2d(np.cov(full, rowvar=False))
+    if not linear:
+        covariance = shrunk_between_cells(covariance, n_items, len(full))
     if graph is not None and limits is not None:
         covariance = covariance + unlinked_covariance(graph.component[..., chosen], limits)
     return Question(
@@ -248,6 +250,28 @@ def _among(graph: TypedGraph, chosen: NDArray[np.intp]) -> TypedGraph:
     return TypedGraph(
         graph.wins[..., chosen[:, None], chosen], graph.component[..., chosen], graph.strong_component[..., chosen]
     )
+
+
+def shrunk_between_cells(covariance: Float[np.ndarray, "p p"], n_items: int, n_draws: int) -> Float[np.ndarray, "p p"]:
+    """Shrink correlations between (state, type) cells by what a finite number of draws makes up on its own.
+
+    Chance correlations of size 1 / sqrt(n) would let a label in one cell seem to inform all others. The share taken off
+    is the estimated variance of the correlations over their sum of squares (Schaefer and Strimmer 2005, *Statistical
+    Applications in Genetics and Molecular Biology* 4): all of it where cells are independent.
+
+    Examples
+    --------
+    >>> shrunk_between_cells(np.array([[1.0, 0.05], [0.05, 1.0]]), 1, 100).tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
+    """
+    cell = np.arange(len(covariance)) // n_items
+    apart = cell[:, None] != cell[None, :]
+    size = np.sqrt(np.diagonal(covariance))
+    scale = size[:, None] * size[None, :]
+    r = np.divide(covariance, scale, out=np.zeros_like(covariance), where=scale > 0)[apart]
+    found = float((r**2).sum())
+    share = min(1.0, float(((1 - r**2) ** 2).sum()) / n_draws / found) if found > 0 else 0.0
+    return np.where(apart, (1.0 - share) * covariance, covariance)
 
 
 def unlinked_covariance(

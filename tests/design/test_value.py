@@ -21,7 +21,7 @@ def regret(chosen, covariance, c_defer=np.inf):
     total = np.zeros(len(chosen.weight))
     for x, margin, region in zip(chosen.contrast, chosen.margin, chosen.region, strict=True):
         spread = np.sqrt(x @ covariance @ x)
-        total[region] += quad(lambda u, m=margin, s=spread: max(-u, 0) * norm.pdf(u, m, s), -40, 0)[0]
+        total[region] += spread * norm.pdf(margin / spread) - margin * norm.cdf(-margin / spread)
     return float((np.minimum(total, c_defer) * chosen.weight).sum())
 
 
