@@ -119,15 +119,15 @@ def effect_modification(
     -------
     Modification
 
-    Warns
-    -----
-    EffectModification
-        Where the hypothesis is rejected at ``level``.
-
     Raises
     ------
     ValueError
         If the pairs of a state do not connect its items.
+
+    Warns
+    -----
+    EffectModification
+        Where the hypothesis is rejected at ``level``.
 
     Examples
     --------

@@ -116,15 +116,15 @@ def reweight(
     -------
     Reweighted
 
-    Warns
-    -----
-    EffectModification
-        Where contexts prefer differently, so that weighted DPO is the wrong tool.
-
     Raises
     ------
     ValueError, RegimeError, TargetMixError
         As `bayespref.target.regime_weights.weights_towards` and `bayespref.target.fitdpo.tabular_dpo`.
+
+    Warns
+    -----
+    EffectModification
+        Where contexts prefer differently, so that weighted DPO is the wrong tool.
 
     Examples
     --------
