@@ -160,7 +160,15 @@ def replicate_outcomes(
 
 
 def table_statistics(outcome: Int[np.ndarray, "*draw answer"], design: AnswerDesign) -> NDArray[np.float64]:
-    """All checks but "win rates", in the order of ``CHECKS[1:]``, on the last axis."""
+    """All checks but "win rates", in the order of ``CHECKS[1:]``, on the last axis.
+
+    Parameters
+    ----------
+    outcome : int array, shape (..., answer)
+        Outcome codes.
+    design : AnswerDesign
+        From :func:`bayespref.posterior.statistics.answer_design`.
+    """
     shares = [outcome_share(outcome), outcome_share(outcome, BOTH_BAD)]
     agreed = agreement(outcome, design)
     return np.stack([circular_share(outcome, design), agreed[..., 0], agreed[..., 1], *shares], axis=-1)
@@ -172,6 +180,13 @@ def tail_probability(
     """P(replicated > observed) plus half of P(equal); NaN where the observed value is undefined.
 
     Replicates in which a statistic is undefined are left out of its probability.
+
+    Parameters
+    ----------
+    observed : float array, shape (...)
+        Statistics of the table.
+    replicated : float array, shape (draw, ...)
+        The same of every replicate.
 
     Examples
     --------

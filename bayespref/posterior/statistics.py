@@ -170,7 +170,15 @@ def agreement(outcome: Int[np.ndarray, "*draw answer"], design: AnswerDesign) ->
 
 
 def outcome_share(outcome: Int[np.ndarray, "*draw answer"], code: int = TIE) -> Float[np.ndarray, "*draw"]:
-    """Share of answers with an outcome: of ties, unless another code is given."""
+    """Share of answers with an outcome.
+
+    Parameters
+    ----------
+    outcome : int array, shape (..., answer)
+        Outcome codes.
+    code : int
+        Which outcome; ties unless told.
+    """
     return np.asarray((outcome == code).mean(-1))
 
 

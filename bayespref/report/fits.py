@@ -39,7 +39,18 @@ def check_rows(checks: Mapping[str, xr.Dataset]) -> pd.DataFrame:
 
 
 def type_rows(choice: xr.Dataset) -> pd.DataFrame:
-    """Held-out density by number of types, one row a candidate, from the choice of the number of types."""
+    """Held-out density by number of types, one row a candidate.
+
+    Parameters
+    ----------
+    choice : Dataset
+        From the choice of the number of types.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``n_types``, ``difference``, ``difference_se``, ``probability_best``, ``chosen``.
+    """
     names = ["difference", "difference_se", "probability_best"]
     return choice[names].to_dataframe().reset_index().assign(chosen=choice["n_types"].values == int(choice["chosen"]))
 
