@@ -75,7 +75,7 @@ def identify(
 
     Notes
     -----
-    In order: joined contrasts (``data``; ``prior`` with ``type_not_identified`` where labels cannot tell the types apart;
+    In order: joined contrasts (``data``; ``prior`` with ``type_not_identified`` where labels cannot tell types apart;
     ``structure`` with ``functional_form_only``); contrasts a linear model fixes (``structure``, ``model_identified``);
     always-winners, whose sign the data give and whose size they do not (``prior``, ``separated``); the rest by the
     posterior: narrower than prior and bound (``structure``) or not (``prior``).
