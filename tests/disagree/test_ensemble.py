@@ -60,6 +60,14 @@ def test_refits_that_disagree_are_not_said_to_agree():
     assert agreement_words(found).startswith("agreement of refits: none")
 
 
+def test_refits_that_disagree_under_one_prior_are_not_called_the_priors_however_much_the_prior_moves_them():
+    rng = np.random.default_rng(3)
+    same, move = rng.normal(size=(2, 20, 1, 1, 2))
+    found = ensemble_agreement(same, same + 10 * move)
+    assert found.prior_share[0, 0, 0, 1] > 0.9
+    assert not found.agreement_is_from_prior.any()
+
+
 @given(st.integers(0, 2**31), st.permutations(range(4)))
 def test_renaming_items_renames_the_answer_and_a_constant_changes_nothing(seed, order):
     rng = np.random.default_rng(seed)

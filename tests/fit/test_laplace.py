@@ -8,7 +8,7 @@ from scipy.special import expit
 
 from bayespref.comparisons import from_codes
 from bayespref.fit.density import make_density
-from bayespref.fit.laplace import climb, laplace_draws, refit_modes, reweighted, stack_tables
+from bayespref.fit.laplace import _scaled, climb, laplace_draws, refit_modes, reweighted, stack_tables
 from bayespref.models import MODELS
 
 ITEMS = ("x", "y", "z")
@@ -58,6 +58,12 @@ def test_draws_have_mean_and_covariance_of_the_oracle(fitted):
         assert np.all(np.abs(one.mean(0) - mean) < 4.5 * error)
         # a sample variance of 4,000 normals has relative error 2.2 %; nine entries, 4.5 errors
         assert np.abs(np.cov(one.T) - covariance).max() < 4.5 * 0.022 * np.abs(covariance).max()
+
+
+def test_noise_is_given_the_covariance_of_an_uneven_precision():
+    precision = jnp.array([[4.0, 1.5], [1.5, 1.0]])
+    root = np.asarray(_scaled(precision, jnp.eye(2)))
+    assert root.T @ root == pytest.approx(np.linalg.inv(np.asarray(precision)))
 
 
 def test_refits_without_moving_the_prior_are_the_modes(fitted):
