@@ -132,9 +132,9 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/pyvenv.cfg
 benchmarks: $(VENV)-bench/.peers ## ratios against named peers, into docs/benchmarks.md (CASES="plain types" for some of them)
 	@$(VENV)-bench/bin/python -m benchmarks $(if $(CASES),--only $(CASES),--write docs/benchmarks.md)
 
-$(VENV)-bench/.peers: pyproject.toml
+$(VENV)-bench/.peers: pyproject.toml benchmarks/requirements.txt
 	@$(PYTHON) -m venv $(VENV)-bench
-	@$(VENV)-bench/bin/python -m pip install --quiet --editable '.[benchmarks]'
+	@$(VENV)-bench/bin/python -m pip install --quiet --editable . -r benchmarks/requirements.txt
 	@$(VENV)-bench/bin/python -m pip install --quiet --no-deps arena-rank
 	@touch $@
 
