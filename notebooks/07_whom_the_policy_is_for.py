@@ -201,4 +201,4 @@ audit_trait(places.trait[:, 0], places.features, ["region", "age"]).round(2)
 # - Weights answer "who asked what". They do not answer "who wants what": that needs types.
 # - `trusted` speaks of weights alone. A poor proxy gives smooth weights and a wrong answer; the study `telemetry` counts
 #   how often. The sensitivity table is where to look.
-# - A change of the declaration or of how pairs are shown makes all of this anew: `bayespref.workflow.targeting.stale`.
+# - A change of the declaration or of how pairs are shown makes all of this anew: `bayespref.workflow.reweighting.stale`.

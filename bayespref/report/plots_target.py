@@ -143,7 +143,7 @@ def sensitivity(table: pd.DataFrame, *, title: str, decision: float = 0.5) -> Fi
         axes.axvline(decision, color=BLACK, linewidth=0.8, linestyle="--")
         axes.set_yticks(ticks, labels, fontsize=8)
         axes.set_ylim(-at + 0.3, 0.7)
-        axes.set_xlabel(f"target's preference (share); dashed: the choice flips at {decision:g}; red: it may")
+        axes.set_xlabel(f"target's preference (share)\ndashed: the choice flips at {decision:g}; red: it may flip")
     return figure
 
 
@@ -186,7 +186,7 @@ def trust_map(table: pd.DataFrame, *, limit: float, title: str) -> Figure:
         axes.annotate(
             "bad above", (1.0, limit), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=9
         )
-        axes.set_yscale("log")
+        axes.set_ylim(bottom=0)
         axes.set_xlabel("n_eff / n")
         axes.set_ylabel("error of the fitted scores (log-odds)")
         axes.legend(frameon=False, fontsize=9)

@@ -7,7 +7,7 @@ ties the cells together by one price each: the solution is still a tilt, of ``re
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -116,15 +116,17 @@ def constrained_tilt(
         got = exponential_tilt(values - np.tensordot(prices[1:], costs, 1), ref, price + float(prices[0]))
         slack = limits - (mass[:, None] * got.policy * costs).sum(axis=(1, 2))
         kl_slack = budget - float(mass @ got.kl) if bounded else 0.0
-        dual = float(mass @ got.value) + (float(prices[0]) * budget if bounded else 0.0) + float(prices[1:] @ limits)
-        return dual, np.concatenate([[kl_slack], slack]), got.policy
+        value = float(mass @ got.value) + (float(prices[0]) * budget if bounded else 0.0) + float(prices[1:] @ limits)
+        return value, np.concatenate([[kl_slack], slack]), got.policy
 
     start = np.zeros(1 + len(limits))
     ends = [(0.0, None if bounded else 0.0)] + [(0.0, None)] * len(limits)
-    found = minimize(
-        lambda x: parts(x)[:2], start, jac=True, bounds=ends, method="L-BFGS-B",
-        options={"ftol": 1e-15, "gtol": 1e-9, "maxiter": 2000},
-    )  # fmt: skip
+
+    def dual(prices: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        return parts(prices)[:2]
+
+    strict: Any = {"ftol": 1e-15, "gtol": 1e-9, "maxiter": 500}
+    found = minimize(dual, start, jac=True, bounds=ends, method="L-BFGS-B", options=strict)
     bound, slack, policy = parts(found.x)
     scale = np.concatenate([[max(budget, 1e-3) if bounded else 1.0], np.maximum(np.abs(costs).max(axis=(1, 2)), 1e-9)])
     broken = slack < -_VIOLATION * scale

@@ -316,4 +316,4 @@ def _separable(rows: NDArray[np.float64], share: NDArray[np.float64]) -> bool:
         bounds=[(-1.0, 1.0)] * rows.shape[1],
         method="highs",
     )
-    return bool(found.status == 0 and -found.fun > 1e-9)
+    return bool(found.status == 0 and found.fun is not None and found.fun < -1e-9)

@@ -131,7 +131,7 @@ def discover_traits(
     table = pd.DataFrame(found)
     passed = table[table["accepted"]]
     common = set.intersection(*(set(traits) for traits in passed["traits"])) if len(passed) else set()
-    best = () if passed.empty else tuple(passed.loc[passed["worst_log_loss"].idxmin(), "traits"])
+    best = () if passed.empty else tuple(passed["traits"].iloc[int(passed["worst_log_loss"].to_numpy().argmin())])
     return Discovery(table, tuple(name for name in names if name in common), best, float(level))
 
 

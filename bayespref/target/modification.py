@@ -184,7 +184,7 @@ def effect_modification(
 
 def _bias(wins: NDArray[np.float64], share: NDArray[np.float64]) -> NDArray[np.float64]:
     """Logit sum p sigmoid(d_c) - sum p d_c of every contrast."""
-    split = ~reachable(wins + np.swapaxes(wins, -1, -2) > 0).all(axis=(-1, -2))
+    split = np.asarray(~reachable(wins + np.swapaxes(wins, -1, -2) > 0).all(axis=(-1, -2)))
     score = tabular_dpo(np.where(split[..., None, None], 0.0, wins)).score
     gap = score[..., :, None] - score[..., None, :]
     p = share[..., None, None]

@@ -142,21 +142,20 @@ def _difference_rows(
         raise ValueError(
             f"lower: state {state}, type {kind} leaves the difference of items {a} and {b} unbounded; declare a range"
         )
-    a, b = np.nonzero(known)
-    matrix = np.zeros((len(a), n))
-    matrix[np.arange(len(a)), a] = 1.0
-    matrix[np.arange(len(a)), b] = -1.0
-    return matrix, low[a, b]
+    first, second = np.nonzero(known)
+    matrix = np.zeros((len(first), n))
+    matrix[np.arange(len(first)), first] = 1.0
+    matrix[np.arange(len(first)), second] = -1.0
+    return matrix, low[first, second]
 
 
 def _feasible(matrix: NDArray[np.float64], bound: NDArray[np.float64], state: int, kind: int) -> NDArray[np.float64]:
     """Find rewards with the most slack; none at all is an error."""
     n = matrix.shape[1]
     wide = np.hstack([-matrix, np.ones((len(bound), 1))])
-    ends = [(None, None)] * n + [(None, 1.0)]
-    ends[0] = (0.0, 0.0)
+    ends = [(0.0, 0.0), *[(None, None)] * (n - 1), (None, 1.0)]
     found = linprog(np.r_[np.zeros(n), -1.0], A_ub=wide, b_ub=-bound, bounds=ends, method="highs")
-    if found.status != 0 or found.x[-1] < -1e-9:
+    if found.status != 0 or found.x is None or found.x[-1] < -1e-9:
         raise InfeasibleRestrictionError((f"lower bounds of state {state}, type {kind} contradict one another",))
     return np.asarray(found.x[:n])
 
@@ -171,5 +170,6 @@ def _worst(
     for weight, (matrix, bound) in zip(share, rows, strict=True):
         ends = [(0.0, 0.0)] + [(None, None)] * (len(move) - 1)
         slack = bound - 1e-12 * np.maximum(1.0, np.abs(bound))  # a point set must not turn infeasible by rounding
-        total += float(weight) * float(linprog(move, A_ub=-matrix, b_ub=-slack, bounds=ends, method="highs").fun)
+        found = linprog(move, A_ub=-matrix, b_ub=-slack, bounds=ends, method="highs")
+        total += float(weight) * float(-np.inf if found.fun is None else found.fun)
     return total

@@ -71,7 +71,7 @@ def sensitivity_table(
         raise ValueError(f"over: must be another item of the table, got {over!r}")
     s, a, b = comparisons.states.index(state), comparisons.items.index(item), comparisons.items.index(over)
     rows, target = preference_rows(comparisons), context_target(regime, comparisons)
-    weight = weights_towards(regime, comparisons).weight[rows.keep] * rows.count
+    weight = weights_towards(regime, comparisons).weight[rows.keep] * rows.times
     fit_rows = (rows.state, rows.item_a, rows.item_b, rows.label)
     path = np.array([np.arange(target.shape[1]), np.zeros(target.shape[1])]) if groupings is None else groupings
     coarse = coarsening_path(
@@ -101,8 +101,8 @@ def sensitivity_table(
         star = weight_error_breakdown(y, weight[here])
         for lam in lambdas:
             mean, lower, upper = weight_error(y, weight[here], lam)
-            words = ("weights (this pair's rows)", f"Lambda {lam:g}")
-            found.append(_setting(*words, mean, frontier.n_eff_share[0], lower, upper, star))
+            name, setting = "weights (this pair's rows)", f"Lambda {lam:g}"
+            found.append(_setting(name, setting, mean, frontier.n_eff_share[0], lower, upper, star))
     table = pd.DataFrame(found)
     table.attrs |= {"decision": f"{item} over {over} in {state}", "regime_hash": regime.content_hash}
     return table
@@ -160,7 +160,7 @@ def robust_target(
     rows, target = preference_rows(comparisons), context_target(regime, comparisons)
     n_contexts, n = target.shape[1], comparisons.n_items
     cell = rows.state * n_contexts + rows.context
-    wins = pair_wins(cell, rows.item_a, rows.item_b, rows.label, rows.count, n_states=target.size, n_items=n)
+    wins = pair_wins(cell, rows.item_a, rows.item_b, rows.label, rows.times, n_states=target.size, n_items=n)
     total = wins + np.swapaxes(wins, -1, -2)
     fit = tabular_dpo(wins)
     needed = target.ravel() > 0

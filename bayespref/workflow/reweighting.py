@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 from jaxtyping import Float
 from numpy.typing import NDArray
 
@@ -42,7 +43,7 @@ class Reweighted(NamedTuple):
     estimated : array, shape (cap, state, context)
         Target that each cap actually estimates.
     regime_hash, logged_hash : str
-        What this was made from; see :func:`bayespref.workflow.targeting.stale`.
+        What this was made from; see `stale`.
     left_out : int
         Rows that state no preference ("both bad").
     """
@@ -67,7 +68,7 @@ class PreferenceRows(NamedTuple):
     item_a: NDArray[np.int64]
     item_b: NDArray[np.int64]
     label: NDArray[np.float64]
-    count: NDArray[np.float64]
+    times: NDArray[np.float64]
 
 
 def preference_rows(comparisons: Comparisons) -> PreferenceRows:
@@ -143,7 +144,7 @@ def reweight(
     named = {"state": np.asarray(comparisons.states)[comparisons.state]}
     named["context"] = np.asarray(comparisons.contexts)[comparisons.codes("context")]
     ref = even_reference(comparisons) if reference is None else np.asarray(reference, dtype=float)
-    own = weights.weight[rows.keep] * rows.count
+    own = weights.weight[rows.keep] * rows.times
     pair = (rows.state, rows.item_a, rows.item_b, rows.label)
     betas = tuple(regime.beta * factor for factor in (0.3, 1.0, 3.0))
     frontier = clip_beta_frontier(*pair, own, ref, caps=caps, betas=betas, ridge=ridge)
@@ -239,7 +240,7 @@ def ranking(
     people = len(comparisons.annotators)
     cells = n_states * n_contexts
     cell = (who * n_states + rows.state) * n_contexts + rows.context
-    wins = pair_wins(cell, rows.item_a, rows.item_b, rows.label, rows.count, n_states=people * cells, n_items=n)
+    wins = pair_wins(cell, rows.item_a, rows.item_b, rows.label, rows.times, n_states=people * cells, n_items=n)
     wins = wins.reshape(people, -1)
     rng = np.random.default_rng(seed)
     count = rng.multinomial(people, np.full(people, 1.0 / people), size=n_bootstrap)
@@ -268,3 +269,38 @@ def ranking(
     out = pd.DataFrame(found)
     out.attrs |= {"undefined": undefined, "level": level, "seed": seed, "regime_hash": regime.content_hash}
     return out
+
+
+def stale(result: xr.Dataset, regime: Regime, comparisons: Comparisons) -> list[str]:
+    """Say why a result must be made anew: the declaration, the table or its logged propensities changed.
+
+    Parameters
+    ----------
+    result : Dataset
+        Group ``target``, or anything with the attributes ``regime_hash`` and ``logged_hash``.
+    regime : Regime
+        The declaration in force.
+    comparisons : Comparisons
+        The table in force.
+
+    Returns
+    -------
+    list of str
+        Empty where the result stands.
+
+    Examples
+    --------
+    >>> from bayespref.simulate.scenarios import telemetry
+    >>> from bayespref.target.regime import regime_from
+    >>> regime = regime_from({"name": "n", "version": "1", "reason": "r", "kind": "randomised", "beta": 1.0})
+    >>> table = telemetry(n_annotators=5).comparisons
+    >>> made = xr.Dataset(attrs={"regime_hash": regime.content_hash, "logged_hash": "sha256:old"})
+    >>> stale(made, regime, table)
+    ['the table or its logged propensities changed: make the overlap report and the verdict anew']
+    """
+    found = []
+    if result.attrs["regime_hash"] != regime.content_hash:
+        found.append("the declared regime changed: make weights, policy and verdict anew")
+    if result.attrs["logged_hash"] != logged_hash(comparisons):
+        found.append("the table or its logged propensities changed: make the overlap report and the verdict anew")
+    return found

@@ -214,41 +214,6 @@ def target_by_type(
     return xr.Dataset({"policy": ((STATE, TYPE, ITEM), policy)}, coords, attrs)
 
 
-def stale(result: xr.Dataset, regime: Regime, comparisons: Comparisons) -> list[str]:
-    """Say why a result must be made anew: the declaration, the table or its logged propensities changed.
-
-    Parameters
-    ----------
-    result : Dataset
-        Group ``target``, or anything with the attributes ``regime_hash`` and ``logged_hash``.
-    regime : Regime
-        The declaration in force.
-    comparisons : Comparisons
-        The table in force.
-
-    Returns
-    -------
-    list of str
-        Empty where the result stands.
-
-    Examples
-    --------
-    >>> from bayespref.simulate.scenarios import telemetry
-    >>> from bayespref.target.regime import regime_from
-    >>> regime = regime_from({"name": "n", "version": "1", "reason": "r", "kind": "randomised", "beta": 1.0})
-    >>> table = telemetry(n_annotators=5).comparisons
-    >>> made = xr.Dataset(attrs={"regime_hash": regime.content_hash, "logged_hash": "sha256:old"})
-    >>> stale(made, regime, table)
-    ['the table or its logged propensities changed: make the overlap report and the verdict anew']
-    """
-    found = []
-    if result.attrs["regime_hash"] != regime.content_hash:
-        found.append("the declared regime changed: make weights, policy and verdict anew")
-    if result.attrs["logged_hash"] != logged_hash(comparisons):
-        found.append("the table or its logged propensities changed: make the overlap report and the verdict anew")
-    return found
-
-
 def write_target(
     comparisons: Comparisons,
     regime_file: str | os.PathLike[str],
@@ -296,7 +261,11 @@ def write_target(
         say(f"left out, no preference stated: {got.left_out} row(s)")
         with replacing(out / "overlap.csv") as part:
             got.report.to_csv(part, index=False)
-        verdict = {"verdict": got.trust.verdict, "reasons": list(got.trust.reasons), "effect": got.modification.words}
+        verdict: dict[str, Any] = {
+            "verdict": got.trust.verdict,
+            "reasons": list(got.trust.reasons),
+            "effect": got.modification.words,
+        }
         verdict |= {
             "regime": regime.model_dump(mode="json"),
             "regime_hash": got.regime_hash,
@@ -321,12 +290,13 @@ def _declared(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], list[str], NDArray[np.intp]]:
     """Draws with types in the order of the regime's labels, target shares, labels, and that order."""
     observed = bool(tree_meta(tree)["options"].get("types_observed", False))
-    own = [str(label) for label in tree["posterior"][TYPE].values]
+    posterior = tree["posterior"].to_dataset()
+    own = [str(label) for label in posterior[TYPE].values]
     order = np.arange(len(own))
     if observed != (regime.over == "context"):
         kind = "observed contexts" if observed else "latent types"
         raise RegimeError(f"over: the regime is over {regime.over!r}, but the types of this fit are {kind}")
-    logged = tree["posterior"]["type_weight"].mean((CHAIN, DRAW)).values
+    logged = posterior["type_weight"].mean((CHAIN, DRAW)).values
     logged = logged / logged.sum()
     if observed:
         return draws, target_shares(regime, comparisons.states, own, logged_types=logged), own, order

@@ -12,8 +12,9 @@ from bayespref.workflow.doubting import robust_target, sensitivity_table
 from bayespref.workflow.reweighting import ranking, reweight
 
 EAST = {"with Berlin": 13.2 / 61.8, "without Berlin": 10.7 / 61.8}
-"""Share of the 61.8 million eligible voters of 2013 who lived in the East: sums of the Federal Returning Officer's estimate
-by Land before the election, in millions (Brandenburg 2.1, Mecklenburg-Vorpommern 1.4, Sachsen 3.4, Sachsen-Anhalt 1.9,
+"""Share of the 61.8 million eligible voters of 2013 who lived in the East: sums of the Federal Returning Officer's
+estimate by Land before the election, in millions (Brandenburg 2.1, Mecklenburg-Vorpommern 1.4,
+Sachsen 3.4, Sachsen-Anhalt 1.9,
 Thueringen 1.9, Berlin 2.5). The survey counts part of Berlin as East, so that its share lies between the two."""
 
 

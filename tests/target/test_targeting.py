@@ -15,8 +15,8 @@ from bayespref.target.regime import regime_from, write_regime
 from bayespref.target.tilt import average_reward, exponential_tilt, welfare
 from bayespref.workflow import fit
 from bayespref.workflow.doubting import robust_target, sensitivity_table
-from bayespref.workflow.reweighting import reweight
-from bayespref.workflow.targeting import stale, target, target_by_type
+from bayespref.workflow.reweighting import reweight, stale
+from bayespref.workflow.targeting import target, target_by_type
 
 STATES = {f"state {s}": 0.25 for s in range(4)}
 EVEN = {"states": STATES, "types": {"type 0": 0.5, "type 1": 0.5}}
