@@ -1,8 +1,11 @@
 """A budget of 500 more comparisons: what asking the proposed ones is worth on a blind spot.
 
 Shows: on the blind-spot world, where two of eight (state, type) cells have a mass of .001 or .01 each, 500 comparisons
-chosen by ``next_comparisons`` cut the regret of later choices in the two cells at least fivefold against 500 more of
-the logged kind, and at least twofold against random pairs in all cells. One batch does most of it.
+chosen by ``next_comparisons`` in five batches, with a refit between them, cut the regret of later choices in the two
+cells at least fivefold against 500 more of the logged kind, and at least twofold against random pairs in all cells. One
+batch of 500 does so too at .001. At .01, where 200 comparisons a cell are there already and few worlds have any regret
+left, one batch does so for favourites drawn from the posterior; for the mean's favourite it stays below fivefold (3.9,
+20 worlds of 4 draws of answers each).
 
 Does not show: the same for a wrong model. Types are observed and every (state, type) has its own rewards, with normal
 priors of standard deviation 1.5; posteriors are normal approximations cell by cell.
