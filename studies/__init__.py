@@ -21,6 +21,7 @@ if __name__ != "bayespref.studies":
     raise ImportError("the studies are imported as bayespref.studies, never as a top-level package named studies")
 
 STUDIES = (
+    "blind-spot",
     "adaptive-design",
     "correlation-sweep",
     "dr",

@@ -59,9 +59,9 @@ def new_figure(title: str, height: float) -> tuple[Figure, Axes]:
     return figure, figure.subplots()
 
 
-def put_title(figure: Figure, title: str) -> None:
-    """Wrap the title and put it at the left."""
-    figure.suptitle(_wrapped(title), x=0.01, ha="left", fontsize=11, fontweight="bold")
+def put_title(figure: Figure, title: str, width: int = 54) -> None:
+    """Wrap the title at a width in characters and put it at the left."""
+    figure.suptitle(textwrap.fill(title, width), x=0.01, ha="left", fontsize=11, fontweight="bold")
 
 
 def _wrapped(title: str) -> str:

@@ -41,6 +41,7 @@ def blind_spot_table(
     worlds: int = 24,
     draws: int = 40,
     retrained: bool = False,
+    temperature: float = 0.1,
     seed: int = 0,
 ) -> pd.DataFrame:
     """Fit many blind-spot worlds and compare disagreement with true error, on B and off it.
@@ -62,6 +63,8 @@ def blind_spot_table(
     retrained : bool
         Compare refits to the *same* labels from random initial values instead of posterior draws: what "train it again
         with another seed and see whether it agrees" does.
+    temperature : float
+        How hard a policy optimises what it believes: it plays ``softmax(reward / temperature)``.
     seed : int
         First seed; world k has seed ``seed + k``.
 
@@ -108,7 +111,7 @@ def blind_spot_table(
             reward = reward.reshape(len(made), draws, *reward.shape[1:])
         else:
             reward = laplace_draws(density, stack, rng_key=key, draws=draws)["reward"]
-    score = score_draws(reward, np.stack([world.reward for world in made]))
+    score = score_draws(reward, np.stack([world.reward for world in made]), temperature=temperature)
     found = in_and_out(score, made[0].missing)
     return _summary(settings, {name: value.reshape(len(settings), worlds) for name, value in found.items()})
 
