@@ -166,7 +166,7 @@ def sampled(table, model, *, options=None, **size):
     """As :func:`study`, with draws of NUTS; ``plain`` is the confidence of a maximum-likelihood fit of one type."""
     split = hold_out(table.select(table.outcome < 2), share=0.4, seed=0)
     test = split.test
-    tree = fit(model, split.train, rng_key=0, options=options, n_starts=2, progress=False, **size)
+    tree = fit(model, split.train, rng_key=0, options=options, method="nuts", n_starts=2, progress=False, **size)
     posterior = tree["posterior"].to_dataset().stack(sample=("chain", "draw"))
     reward = posterior["reward"].transpose("sample", "state", "type", "item").values
     share = posterior["type_weight"].transpose("sample", "type").values
@@ -223,7 +223,7 @@ def test_llmfao_sally_defers(data_folder):
     table = read(data_folder, "llmfao_crowd")
     rows = table.select(table.state == table.states.index("sally"))
     assert (rows.outcome == 2).mean() == pytest.approx(0.86, abs=0.005)
-    tree = fit("single", rows.pool("state"), rng_key=0, chains=4, draws=500, n_starts=2, progress=False)
+    tree = fit("single", rows.pool("state"), rng_key=0, method="nuts", chains=4, draws=500, n_starts=2, progress=False)
     assert convergence(tree)[0].ok, convergence(tree)[0].words
     tree = analyse(tree, reward_range=(-6.0, 6.0), max_draws=200)
     answer = policy(tree, c_defer=0.3)
