@@ -182,7 +182,7 @@ class Comparisons:
         annotator, context, environment = (
             zero if codes is None else codes for codes in (self.annotator, self.context, self.environment)
         )
-        keys = (
+        keys: tuple[Any, ...] = (
             annotator,
             self.state,
             context,
@@ -417,7 +417,8 @@ def _group_sum(
         cell, weight = _fixed_order(cell, weight)
         table = np.bincount(cell, weights=weight, minlength=possible)
         unique = np.flatnonzero(table)
-        return [np.asarray(column) for column in np.unravel_index(unique, sizes)], table[unique]
+        columns = [np.asarray(column) for column in np.unravel_index(unique, sizes)]
+        return columns, table[unique].astype(np.float64, copy=False)
     if possible < 2**62:
         unique, inverse = np.unique(_flat_code(keys, sizes, np.int64), return_inverse=True)
         columns = [np.asarray(column, dtype=np.int64) for column in np.unravel_index(unique, sizes)]

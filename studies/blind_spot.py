@@ -59,8 +59,10 @@ def run_case(
         learner, eps=eps, n_comparisons=n, worlds=worlds, draws=draws, retrained=retrained, temperature=temperature
     )
     fit = f"{learner}, retrained" if retrained else learner
-    records: list[dict[str, Any]] = table.assign(fit=fit, temperature=temperature).to_dict("records")
-    return records
+    return [
+        {str(name): value for name, value in row.items()}
+        for row in table.assign(fit=fit, temperature=temperature).to_dict("records")
+    ]
 
 
 def summary(records: pd.DataFrame) -> pd.DataFrame:

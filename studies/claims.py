@@ -124,9 +124,10 @@ def compare(table: pd.DataFrame, expectations: list[Expectation], *, size: str) 
         missing = [name for name in (one.column, *one.where) if name not in table]
         if missing:
             raise ValueError(f"column: {one.claim!r} names {missing}; the table has {list(table.columns)}")
-        picked = table[
-            np.logical_and.reduce([table[key] == value for key, value in one.where.items()] or [[True] * len(table)])
-        ]
+        chosen = np.ones(len(table), dtype=bool)
+        for key, value in one.where.items():
+            chosen &= (table[key] == value).to_numpy()
+        picked = table[chosen]
         if len(picked) != 1:
             raise ValueError(f"where: {one.claim!r} picks {len(picked)} rows, not one")
         observed = float(picked[one.column].iloc[0])

@@ -53,7 +53,7 @@ def fitted(comparisons: Comparisons, rng: np.random.Generator) -> xr.DataTree:
         np.add.at(wins[s, c], (np.where(won, a, b), np.where(won, b, a)), 1.0)
         mode, covariance = logistic_mode(basis[a] - basis[b], won.astype(float), PRIOR_SD**-2.0)
         reward[:, s, c] = rng.multivariate_normal(mode, covariance, size=DRAWS) @ basis.T
-    weight = np.bincount(comparisons.context, minlength=len(kinds)) / comparisons.n_rows
+    weight = np.bincount(comparisons.codes("context"), minlength=len(kinds)) / comparisons.n_rows
     variables = {"reward": reward[None], "type_weight": np.tile(weight, (1, DRAWS, 1))}
     table = comparisons.to_dataset()
     state, kind, first, second = np.nonzero(wins)
@@ -124,7 +124,7 @@ def randomly(world: World, cells: np.ndarray, rng: np.random.Generator) -> pd.Da
 
 def regrets(world: World, tree: xr.DataTree) -> dict[str, float]:
     """Regret in the blind cells: of the posterior mean's favourite, and of a favourite drawn from the posterior."""
-    draws = tree["posterior"]["reward"].values[0]
+    draws = tree["posterior"].to_dataset()["reward"].values[0]
     best = world.reward.max(axis=-1)
     liked = np.take_along_axis(world.reward, draws.mean(axis=0).argmax(axis=-1)[..., None], axis=-1)[..., 0]
     drawn = np.take_along_axis(np.broadcast_to(world.reward, draws.shape), draws.argmax(axis=-1)[..., None], axis=-1)

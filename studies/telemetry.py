@@ -64,7 +64,7 @@ def cases(*, repetitions: int) -> list[dict[str, Any]]:
 
 def run_case(*, seed: int, ablation: str, setting: float, repetitions: int) -> list[dict[str, Any]]:
     """Error, verdict and losses of each repetition."""
-    world_setting = dict(PLAIN)
+    world_setting: dict[str, Any] = dict(PLAIN)
     names = {"overlap": "kappa", "pairs": "pair_skew", "merged buckets": "pair_skew", "proxy": "proxy_flip"}
     if ablation in names:
         world_setting[names[ablation]] = setting

@@ -16,7 +16,7 @@ from numpydoc.docscrape_sphinx import get_doc_object
 from numpydoc.validate import validate
 
 ROOT = Path(__file__).resolve().parents[1]
-CODE = ["bayespref", "models", "studies", "tests", "notebooks", "benchmarks", "docs"]
+CODE = ["bayespref", "models", "studies", "tests", "notebooks", "benchmarks", "docs", "examples"]
 DOCUMENTS = ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE"]
 
 PUBLIC = {
@@ -96,7 +96,7 @@ def test_document_exists_and_says_something(name):
 def map_entries(text: str) -> set[str]:
     """Files a map names, each with the last folder named before it: 'graph/connect.py', 'graph/  connect.py words'."""
     found, folder = set(), ""
-    for named_folder, file in re.findall(r"(?<![\w.])(\w+/)|(\w+\.py)\b", text):
+    for named_folder, file in re.findall(r"(?<![\w./])((?:\w+/)+)|(\w+\.py)\b", text):
         folder = named_folder or folder
         if file:
             found |= {file, folder + file}

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
-from numpy.typing import NDArray
 
 from bayespref.bounds.identifiability import LocalIdentifiability, local_identifiability
 from bayespref.bounds.label_design import LabelDesign

@@ -95,8 +95,9 @@ def cost_frontier(
         for k, (label, group) in enumerate(table.groupby(by, sort=False)):
             line = group.sort_values(x)
             colour, marker = CYCLE[k % len(CYCLE)], MARKERS[k % len(MARKERS)]
-            look = {"color": colour, "marker": marker, "markersize": 5, "linewidth": 1.8}
-            axes.plot(line[x], line[y], label=short(str(label)), **look)
+            axes.plot(
+                line[x], line[y], label=short(str(label)), color=colour, marker=marker, markersize=5, linewidth=1.8
+            )
             if "upper_bound" in line and np.isfinite(line["upper_bound"]).any():
                 axes.plot(line[x], line["upper_bound"], color=colour, linewidth=5, alpha=0.18, solid_capstyle="butt")
         axes.set(xlabel=x_label, ylabel=y_label)
@@ -140,7 +141,16 @@ def quadrant_plot(
             share = float((together == sign).mean()) if len(rows) else np.nan
             if share > 0:
                 words = f"{label}: {share:.1%}"
-                axes.scatter(*rows[mine].T, s=11, color=colour, marker=marker, alpha=0.45, linewidths=0.7, label=words)
+                axes.scatter(
+                    rows[mine, 0],
+                    rows[mine, 1],
+                    s=11,
+                    color=colour,
+                    marker=marker,
+                    alpha=0.45,
+                    linewidths=0.7,
+                    label=words,
+                )
         reach = 1.08 * np.abs(rows).max(axis=0) if len(rows) else np.ones(2)
         reach = np.where(reach > 0, reach, 1.0)
         axes.set(xlim=(-reach[0], reach[0]), ylim=(-reach[1], reach[1]))
