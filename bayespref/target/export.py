@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -44,20 +45,24 @@ class Resample(NamedTuple):
 
 def trl_table(
     comparisons: Comparisons,
-    weight: Float[np.ndarray, " n"],
+    weight: Float[np.ndarray, " n"] | None = None,
     *,
     score: Float[np.ndarray, "state item"] | None = None,
+    text: Mapping[str, str] | None = None,
+    prompt: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """Rows for a preference trainer, with weight and margin.
 
     Parameters
     ----------
     comparisons : Comparisons
-        The table; states are prompts and items are completions, by label.
-    weight : array, shape (n,)
-        One a row; the row's own count multiplies it.
+        The table; states are prompts and items are completions.
+    weight : array, shape (n,), optional
+        One a row; the row's own count multiplies it. 1 if omitted.
     score : array, shape (state, item), optional
         Rewards under the target, log-odds; ``margin`` is chosen minus rejected. NaN margins without it.
+    text, prompt : mapping of label to str, optional
+        Text of each item, and of each state; the label stands for it if omitted.
 
     Returns
     -------
@@ -69,7 +74,7 @@ def trl_table(
     Raises
     ------
     ValueError
-        If a weight is negative or not finite, or shapes disagree.
+        If a weight is negative or not finite, shapes disagree, or an item or state has no text.
 
     Examples
     --------
@@ -78,7 +83,7 @@ def trl_table(
     >>> trl_table(table, np.array([1.0, 3.0]))[["chosen", "rejected", "weight"]].values.tolist()
     [['y', 'x', 1.0], ['x', 'y', 1.5], ['y', 'x', 1.5]]
     """
-    w = finite("weight", non_negative("weight", weight))
+    w = np.ones(comparisons.n_rows) if weight is None else finite("weight", non_negative("weight", weight))
     if w.shape != (comparisons.n_rows,):
         raise ValueError(f"weight: must have one entry a row, shape ({comparisons.n_rows},), got {w.shape}")
     outcome, a, b = (np.asarray(x) for x in (comparisons.outcome, comparisons.item_a, comparisons.item_b))
@@ -91,7 +96,7 @@ def trl_table(
     half = np.where(outcome[row] == TIE, 0.5, 1.0)
     state = np.asarray(comparisons.state)[row]
     values = np.full((comparisons.n_states, comparisons.n_items), np.nan) if score is None else np.asarray(score)
-    items, states = np.asarray(comparisons.items, dtype=object), np.asarray(comparisons.states, dtype=object)
+    items, states = _texts("text", comparisons.items, text), _texts("prompt", comparisons.states, prompt)
     table = pd.DataFrame(
         {
             "prompt": states[state],
@@ -104,6 +109,13 @@ def trl_table(
     )
     table.attrs["left_out_both_bad"] = int((outcome == BOTH_BAD).sum())
     return table
+
+
+def _texts(name: str, labels: tuple[str, ...], said: Mapping[str, str] | None) -> NDArray[np.object_]:
+    absent = [] if said is None else [label for label in labels if label not in said]
+    if absent:
+        raise ValueError(f"{name}: nothing is given for {absent[:5]}")
+    return np.array([label if said is None else said[label] for label in labels], dtype=object)
 
 
 def resample(weight: Float[np.ndarray, " n"], n: int, *, seed: int) -> Resample:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bayespref.comparisons import from_codes
-from bayespref.data.adapters.exports import to_arena, to_trl
+from bayespref.data.adapters.exports import to_arena
 from bayespref.data.adapters.rows import alpaca_eval_rows, preflib_rows, prism_rows, trl_rows
 from bayespref.data.table import read_comparisons
 from bayespref.errors import TableError
@@ -154,21 +154,3 @@ def test_arena_battles_read_back_to_the_same_data(seed):
     table = some_table(seed)
     again = read_comparisons(to_arena(table), adapter="arena")
     assert again.data_hash == table.data_hash
-
-
-def test_trl_rows_hold_the_winner_and_the_margin_towards_it():
-    table = some_table(0)
-    with pytest.raises(TableError, match="ties or both bad"):
-        to_trl(table)
-    margin = np.linspace(-1, 1, 30)
-    rows = to_trl(table, margin=margin, ties="drop", text={f"i{k}": f"text {k}" for k in range(4)}).to_pylist()
-    keep = np.flatnonzero(table.outcome < 2)
-    assert len(rows) == len(keep)
-    for row, i in zip(rows, keep, strict=True):
-        first, second = (f"text {side[i]}" for side in (table.item_a, table.item_b))
-        a_wins = table.outcome[i] == 0
-        assert (row["chosen"], row["rejected"]) == ((first, second) if a_wins else (second, first))
-        assert row["margin"] == pytest.approx(margin[i] if a_wins else -margin[i])
-        assert row["prompt"] == table.states[table.state[i]]
-    with pytest.raises(TableError, match="text: nothing is given for"):
-        to_trl(table, ties="drop", text={"i0": "only one"})

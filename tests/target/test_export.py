@@ -25,6 +25,14 @@ def table():
     )
 
 
+def test_texts_stand_for_labels_and_every_one_is_needed():
+    plain, said = trl_table(table()), trl_table(table(), text={item: f"text {item}" for item in table().items})
+    assert said["chosen"].tolist() == [f"text {item}" for item in plain["chosen"]]
+    assert plain["weight"].sum() == pytest.approx(table().weight[table().outcome != 3].sum())
+    with pytest.raises(ValueError, match="prompt: nothing is given for"):
+        trl_table(table(), prompt={})
+
+
 def test_rows_name_chosen_and_rejected_and_carry_weight_and_margin():
     score = np.array([[1.0, 0.0, 0.5], [0.0, 2.0, -1.0]])
     got = trl_table(table(), np.array([1.0, 0.5, 2.0, 1.0]), score=score)
