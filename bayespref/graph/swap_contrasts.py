@@ -24,7 +24,8 @@ class LogOddsShift(NamedTuple):
     difference: Float[np.ndarray, " question"]
     """Log-odds of the second less the first; NaN where either side is unanimous or absent."""
     error: Float[np.ndarray, " question"]
-    """Cluster-robust standard error; NaN with fewer than two clusters."""
+    """Cluster-robust standard error; NaN with fewer than two clusters on either side: residuals of a single one sum to
+    zero whatever it answered."""
     share: Float[np.ndarray, "question two"]
     n: Float[np.ndarray, "question two"]
     n_clusters: Float[np.ndarray, " question"]
@@ -84,18 +85,20 @@ def log_odds_shift(
     sign = np.where(np.asarray(side) == 1, 1.0, -1.0)
     influence = sign * w * (y - share[question, side]) * slope[question, side]
     if cluster is None:
-        n_clusters = n.sum(axis=1)
+        n_clusters, by_side = n.sum(axis=1), n
         pull = w * ((y - share[question, side]) * slope[question, side]) ** 2
         square = np.bincount(question, weights=np.nan_to_num(pull), minlength=n_questions)
     else:
         keys, code = np.unique(np.stack([question, cluster], axis=1), axis=0, return_inverse=True)
         by_cluster = np.bincount(code.reshape(-1), weights=np.nan_to_num(influence), minlength=len(keys))
         n_clusters = np.bincount(keys[:, 0], minlength=n_questions)
+        met = np.unique(np.stack([cell[w > 0], np.asarray(cluster)[w > 0]], axis=1), axis=0)[:, 0]
+        by_side = np.bincount(met, minlength=2 * n_questions).reshape(n_questions, 2)
         square = np.bincount(keys[:, 0], weights=by_cluster**2, minlength=n_questions)
         square = np.asarray(square * n_clusters / np.maximum(n_clusters - 1, 1))
     difference = logit[:, 1] - logit[:, 0]
     error = np.sqrt(square)
-    known = (n_clusters >= 2) & ~np.isnan(difference)
+    known = (by_side >= 2).all(axis=1) & ~np.isnan(difference)
     return LogOddsShift(difference, np.where(known, error, np.nan), share, n, n_clusters)
 
 
@@ -115,7 +118,7 @@ def swap_contrasts(comparisons: Comparisons, *, level: float = 0.95) -> pd.DataF
         One row a (state, pair, pair of contexts): ``state``, ``item_a``, ``item_b``, ``context``, ``context_other``,
         ``n``, ``n_other``, ``share``, ``share_other`` (item_a preferred, ties half), ``difference`` (log-odds, other
         less first), ``lower``, ``upper``, ``n_clusters``, ``reason`` (``separated`` where a side is unanimous, ``thin``
-        where fewer than two clusters answered, else empty). Largest standardised difference first.
+        where fewer than two clusters answered on a side, else empty). Largest standardised difference first.
 
     Raises
     ------
@@ -181,7 +184,7 @@ def _frame(
     z: float,
 ) -> pd.DataFrame:
     items, states = np.asarray(comparisons.items, dtype=object), np.asarray(comparisons.states, dtype=object)
-    reason = np.where(np.isnan(got.difference), "separated", np.where(got.n_clusters < 2, "thin", ""))
+    reason = np.where(np.isnan(got.difference), "separated", np.where(np.isnan(got.error), "thin", ""))
     with np.errstate(invalid="ignore", divide="ignore"):
         standard = np.nan_to_num(np.abs(got.difference) / got.error, nan=-1.0)
     return pd.DataFrame(

@@ -160,6 +160,28 @@ def test_one_annotator_a_label_is_independence_but_for_the_small_sample_factor_a
     assert np.isnan(log_odds_shift(score, one, side, zero, zero, 1).error[0])
 
 
+def test_an_annotator_who_is_alone_on_a_side_gives_no_interval_instead_of_one_of_no_width():
+    rows = np.tile([0, 0, 1, 0, 1], 2), np.tile([0, 1, 1, 0, 1], 2)
+    zero = np.zeros(20, dtype=int)
+    side = np.repeat([0, 1], 10)
+    for annotator in (side, np.where(side == 1, 1 + np.arange(20) % 2, 0)):
+        got = swap_contrasts(
+            from_codes(
+                zero,
+                zero + 1,
+                np.concatenate(rows),
+                items=("x", "y"),
+                context=side,
+                contexts=("old", "new"),
+                annotator=annotator,
+                annotators=("a", "b", "c"),
+            )
+        ).iloc[0]
+        assert np.isfinite(got.difference)
+        assert np.isnan(got.lower)
+        assert got.reason == "thin"
+
+
 @given(st.lists(st.floats(0.01, 1), min_size=1, max_size=3), st.integers(0, 7), st.integers(0, 2))
 @settings(max_examples=40)
 def test_probability_of_reaching_every_floor_is_that_of_enumerating_outcomes(weights, n, floor):
