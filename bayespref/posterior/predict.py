@@ -322,13 +322,18 @@ def check_words(checks: xr.Dataset) -> list[Verdict]:
 def _distance(
     seen: NDArray[np.float64], rate: NDArray[np.float64], count: NDArray[np.int64]
 ) -> tuple[float, NDArray[np.float64]]:
-    """Root-mean-square distance from the predicted win rates, weighted by answers, of the table and of replicates."""
+    """Root-mean-square distance from the predicted win rates, weighted by answers, of the table and of replicates.
+
+    A replicate is measured from the mean of the others, as the table is: from a mean with itself in it, replicates lie
+    nearer than a table from the right model, which would then fail by the number of cells alone.
+    """
     known = np.isfinite(seen) & np.isfinite(rate).all(0)
-    if not known.any():
+    if not known.any() or len(rate) < 2:
         return float("nan"), np.full(len(rate), np.nan)
     centre = rate[:, known].mean(0)
     weight = count[known] / count[known].sum()
-    return float(np.sqrt((seen[known] - centre) ** 2 @ weight)), np.sqrt((rate[:, known] - centre) ** 2 @ weight)
+    apart = (rate[:, known] - centre) * (len(rate) / (len(rate) - 1))
+    return float(np.sqrt((seen[known] - centre) ** 2 @ weight)), np.sqrt(apart**2 @ weight)
 
 
 def _quantiles(values: NDArray[np.float64], levels: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -16,7 +16,7 @@ from scipy.sparse import csr_array
 from bayespref.dims import B_WINS, TIE
 
 MOST_PAIRS = 100_000
-"""Pairs of answers that agreement is computed from; beyond it, annotators are drawn at random."""
+"""Pairs of answers that agreement is computed from; beyond it, annotators, or answers of the last two, are drawn."""
 _SCORE = np.array([1.0, 0.0, 0.5, 0.0])
 _DECIDED = np.array([1.0, 1.0, 1.0, 0.0])
 
@@ -214,15 +214,19 @@ def _triads(
 
 
 def _shared(cell: NDArray[np.int64], person: NDArray[np.integer], seed: int) -> NDArray[np.int64]:
-    """Pairs of answers by different people to the same cell, of as many people as ``MOST_PAIRS`` allows."""
-    people = np.random.default_rng(seed).permutation(np.unique(person))
+    """Pairs of answers by different people to the same cell, as many people or answers as ``MOST_PAIRS`` allows."""
+    rng = np.random.default_rng(seed)
+    people = rng.permutation(np.unique(person))
     kept = np.arange(len(cell))
     while True:
         size = np.bincount(cell[kept]).astype(np.float64)
-        if (size * (size - 1) / 2).sum() <= MOST_PAIRS or len(people) <= 2:
+        if (size * (size - 1) / 2).sum() <= MOST_PAIRS:
             break
-        people = people[: -(-len(people) // 2)]
-        kept = np.flatnonzero(np.isin(person, people))
+        if len(people) > 2:
+            people = people[: -(-len(people) // 2)]
+            kept = np.flatnonzero(np.isin(person, people))
+        else:  # one or two who answered the same questions over and over
+            kept = np.sort(rng.permutation(kept)[: -(-len(kept) // 2)])
     order = kept[np.argsort(cell[kept], kind="stable")]
     one, two = _pairs_within(cell[order])
     pairs = np.stack([order[one], order[two]], axis=1)

@@ -14,6 +14,7 @@ from bayespref.dims import A_WINS, B_WINS, TIE
 from bayespref.errors import REASONS, ModelError
 from bayespref.posterior.predict import (
     CHECKS,
+    _distance,
     check_words,
     predictive_checks,
     replicate_outcomes,
@@ -187,6 +188,19 @@ def test_a_right_model_fails_a_check_as_often_as_the_level_says():
     assert np.all(fails <= 15), fails
     tail = np.array([tail_probability(one, statistic[150:]) for one in statistic[:150]])
     assert np.all(stats.kstest(tail[:, 2], "uniform").pvalue > 1e-3)
+
+
+@pytest.mark.parametrize(("replicated", "cells"), [(20, 1000), (200, 4000)])
+def test_win_rates_of_a_right_model_fail_as_often_as_the_level_says_whatever_the_number_of_cells(replicated, cells):
+    """100 tables at level 0.95: 15 fails or more have probability 2e-4 with 200 replicates; with 20, where the limit is
+    itself noisy (0.07 fail), 3e-3."""
+    rng = np.random.default_rng(0)
+    fails = 0
+    for _ in range(100):
+        rate = rng.normal(size=(replicated + 1, cells))
+        seen, replicates = _distance(rate[0], rate[1:], np.ones(cells, int))
+        fails += seen > np.quantile(replicates, 0.95)
+    assert fails < 15, fails
 
 
 def test_repeated_answers_are_unrolled_and_fractions_refused():

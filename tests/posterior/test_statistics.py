@@ -131,3 +131,12 @@ def test_many_people_are_sampled_for_agreement_whatever_they_answered(monkeypatc
     np.testing.assert_allclose(agreement(outcome, design), [np.mean(same), np.std(same)], rtol=1e-12)
     with pytest.raises(AssertionError):
         np.testing.assert_array_equal(chosen, np.unique(person[answer_design(low * 0, low, low + 1, person).shared]))
+
+
+@pytest.mark.parametrize("people", [1, 2])
+def test_one_or_two_who_answer_one_question_thousands_of_times_make_no_more_pairs_than_the_limit(people):
+    answers = 3000
+    zero = np.zeros(answers, dtype=int)
+    design = answer_design(zero, zero, zero + 1, np.arange(answers) % people)
+    assert len(design.shared) <= statistics.MOST_PAIRS
+    assert (len(design.shared) > 0) == (people == 2)
