@@ -15,6 +15,7 @@ RHAT_LIMIT = 1.01
 ESS_PER_CHAIN = 100
 NEAR_TIE = 10.0
 PARETO_K_LIMIT = 0.7
+_AGAIN = "use method='gibbs' or 'nuts' where the table allows"
 MOST_SWITCHED = 0.01
 LEAST_AGREEMENT = 0.9
 _MOST_ENTRIES = 20_000
@@ -110,15 +111,21 @@ def convergence(tree: xr.DataTree) -> list[Verdict]:
                 "" if held else "types overlap too much to be told apart: fit fewer, or collect more labels each",
             )
         )
-        tied = gap < NEAR_TIE
+        tied, unknown = gap < NEAR_TIE, np.isnan(gap)
         distance = "no second mode was found" if not np.isfinite(gap) else f"the second-best is {gap:.1f} nats below"
+        distance = "other modes were not looked for" if unknown else distance
         checks.append(
             Verdict(
                 "single mode",
-                not tied,
-                f"single mode: {'no' if tied else 'yes'}, {distance} ({int(fit.attrs['n_starts'])} starts)",
-                "near_tied_modes" if tied else "",
-                "fit fewer types, or report both modes: one mode alone understates uncertainty" if tied else "",
+                not (tied or unknown),
+                f"single mode: {'unknown' if unknown else 'no' if tied else 'yes'}, {distance} "
+                f"({int(fit.attrs['n_starts'])} starts)",
+                "near_tied_modes" if tied else "approximation_unreliable" if unknown else "",
+                "fit fewer types, or report both modes: one mode alone understates uncertainty"
+                if tied
+                else _AGAIN
+                if unknown
+                else "",
             )
         )
     if "loading" in posterior:
@@ -155,7 +162,6 @@ def _traits_aligned(posterior: xr.Dataset, fit: xr.Dataset) -> Verdict:
 
 def _approximation(fit: xr.Dataset) -> Verdict:
     """Whether an approximation may be trusted: Laplace by its Pareto k, variational inference never by itself."""
-    again = "use method='gibbs' or 'nuts' where the table allows"
     if fit.attrs["sampler"] == "laplace":
         k = float(fit.attrs["pareto_k"])
         good = k < PARETO_K_LIMIT
@@ -165,14 +171,14 @@ def _approximation(fit: xr.Dataset) -> Verdict:
             f"approximation: {'trusted' if good else 'not trusted'}, Laplace at one mode with importance resampling, "
             f"Pareto k {k:.2f} (limit {PARETO_K_LIMIT}), effective size {float(fit.attrs['importance_size']):.0f}",
             "" if good else "approximation_unreliable",
-            "" if good else again,
+            "" if good else _AGAIN,
         )
     return Verdict(
         "approximation",
         False,
         "approximation: unchecked, variational inference describes one mode and tends to understate spread",
         "approximation_unreliable",
-        again,
+        _AGAIN,
     )
 
 

@@ -171,6 +171,13 @@ def test_near_tied_modes_are_said(gap, ok):
         assert_says_no(verdicts[0], "near_tied_modes")
 
 
+def test_modes_that_nobody_looked_for_are_not_said_to_be_absent():
+    verdict = by_name(convergence(tree_of(gap=float("nan"))))["single mode"]
+    assert verdict.words.startswith("single mode: unknown, other modes were not looked for")
+    assert not verdict.ok
+    assert verdict.reason == "approximation_unreliable"
+
+
 def test_too_few_draws_are_not_converged():
     assert not convergence(tree_of(draws=3))[0].ok
     assert not convergence(tree_of(draws=40))[0].ok
