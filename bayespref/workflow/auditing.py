@@ -217,7 +217,8 @@ def _one_label_each(comparisons: Comparisons) -> bool:
     if comparisons.annotator is None:
         return True
     useful = (comparisons.outcome != BOTH_BAD) & (comparisons.weight > 0)
-    labels = np.bincount(comparisons.annotator[useful], weights=comparisons.weight[useful])
+    # a row of weight 2 stands for two labels, one of weight 1/2 is a label all the same
+    labels = np.bincount(comparisons.annotator[useful], weights=np.maximum(comparisons.weight[useful], 1.0))
     return bool(labels.max(initial=0) <= 1)
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
-from jaxtyping import Float
+from jaxtyping import Float, Int
+from scipy.optimize import linear_sum_assignment
 
 from bayespref import __version__
 from bayespref.checks import at_least
@@ -112,10 +111,8 @@ def _best_draw(tree: xr.DataTree) -> jax.Array:
 
 def _type_order(
     found: Float[np.ndarray, "state type item"], wanted: Float[np.ndarray, "state type item"]
-) -> Float[np.ndarray, " type"]:
+) -> Int[np.ndarray, " type"]:
     """Which type of a refit is which type of the fit: the permutation that moves rewards least."""
-    n_types = found.shape[1]
-    if n_types > 6:
-        return np.arange(n_types)
-    orders = [np.array(order) for order in itertools.permutations(range(n_types))]
-    return min(orders, key=lambda order: float(np.square(found[:, order] - wanted).sum()))
+    apart = np.square(found[:, :, None] - wanted[:, None]).sum(axis=(0, 3))
+    theirs, ours = linear_sum_assignment(apart)
+    return np.asarray(theirs[np.argsort(ours)])

@@ -7,7 +7,8 @@ from bayespref.comparisons import from_codes
 from bayespref.disagree.identify import identification_words
 from bayespref.graph.build import win_counts
 from bayespref.workflow import analyse, audit, fit
-from bayespref.workflow.auditing import drawn_wins
+from bayespref.workflow.auditing import _one_label_each, drawn_wins
+from bayespref.workflow.refitting import _type_order
 
 pytestmark = pytest.mark.slow  # one fit of two types
 
@@ -94,3 +95,19 @@ def test_a_tree_that_was_not_analysed_or_has_another_model_is_refused(audited):
     bare.attrs["bayespref"] = bare.attrs["bayespref"].replace('"latent_types"', '"mine"')
     with pytest.raises(ValueError, match="'mine' is none of"):
         drawn_wins(bare)
+
+
+def test_two_answers_of_half_a_weight_are_two_answers():
+    zero = np.zeros(2, dtype=int)
+    asked = {"items": ("x", "y"), "annotators": ("u", "v")}
+    half = from_codes(zero, zero + 1, zero, annotator=zero, weight=zero + 0.5, **asked)
+    assert not _one_label_each(half)
+    assert _one_label_each(from_codes(zero, zero + 1, zero, annotator=np.arange(2), weight=zero + 0.5, **asked))
+
+
+@pytest.mark.parametrize("n_types", [2, 8])
+def test_types_of_refits_are_found_again_however_many_there_are(n_types):
+    rng = np.random.default_rng(n_types)
+    wanted, order = rng.normal(size=(2, n_types, 3)), rng.permutation(n_types)
+    found = wanted[:, order]
+    np.testing.assert_array_equal(found[:, _type_order(found, wanted)], wanted)
