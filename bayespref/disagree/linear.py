@@ -29,7 +29,7 @@ class Estimable(NamedTuple):
     Attributes
     ----------
     scale : float array, shape (feature,)
-        What features are divided by before rank is judged.
+        What feature differences are multiplied by before rank is judged.
     basis : float array, shape (rank, feature)
         Directions the comparisons speak about.
     finite_basis : float array, shape (finite rank, feature)
