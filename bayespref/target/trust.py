@@ -49,7 +49,8 @@ def trust(
     weight : array, shape (n,)
         Weights before clipping and rescaling.
     top_items : int array, shape (setting, state)
-        Best item of each state under every setting of clip and beta (`sensitivity.clip_beta_frontier`).
+        Best item of each state under every setting of clip and beta (`sensitivity.clip_beta_frontier`); -1 where it is
+        undefined, which no verdict trusts.
     least_n_eff_share : float
         Least n_eff / n.
     most_top_share : float
@@ -62,7 +63,7 @@ def trust(
     Raises
     ------
     ValueError
-        If a threshold leaves [0, 1], or a weight is negative or not finite.
+        If a threshold leaves [0, 1], a weight is negative or not finite, or there is no setting.
 
     Examples
     --------
@@ -74,7 +75,10 @@ def trust(
     between("least_n_eff_share", least_n_eff_share, 0.0, 1.0)
     between("most_top_share", most_top_share, 0.0, 1.0)
     got, tops = tail(weight), np.atleast_2d(np.asarray(top_items))
-    moved = np.flatnonzero((tops != tops[:1]).any(axis=0))
+    if not tops.size:
+        raise ValueError(f"top_items: needs a setting and a state, got shape {tops.shape}")
+    undefined = np.flatnonzero((tops < 0).any(axis=0))
+    moved = np.setdiff1d(np.flatnonzero((tops != tops[:1]).any(axis=0)), undefined)
     n_eff, top, mean = (float(x) for x in (got.share_eff, got.top_share, got.mean))
     reasons = []
     if n_eff < least_n_eff_share:
@@ -85,6 +89,8 @@ def trust(
         reasons.append(
             f"the mean weight {mean:.3f} is more than three standard errors from one: propensities are wrong"
         )
+    if len(undefined):
+        reasons.append(f"the best item of {len(undefined)} of {tops.shape[1]} state(s) is undefined in some setting")
     if len(moved):
         reasons.append(f"the best item of {len(moved)} of {tops.shape[1]} state(s) changes with clip or beta")
     if reasons:

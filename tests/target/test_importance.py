@@ -146,6 +146,14 @@ def test_trust_names_every_rule_that_fails():
         trust(np.ones(5), same, least_n_eff_share=2.0)
 
 
+def test_a_best_item_that_is_undefined_in_every_setting_is_not_trusted():
+    got = trust(np.ones(50), np.array([[0, -1], [0, -1]]))
+    assert got.verdict == "diagnostic only"
+    assert got.reasons == ("the best item of 1 of 2 state(s) is undefined in some setting",)
+    with pytest.raises(ValueError, match="top_items"):
+        trust(np.ones(50), np.empty((0, 3), dtype=int))
+
+
 def test_classifier_recovers_a_known_ratio_without_seeing_its_own_annotator():
     pytest.importorskip("sklearn")
     rng = np.random.default_rng(2)
