@@ -139,7 +139,9 @@ def logged_hash(comparisons: Comparisons) -> str:
     """
     digest = hashlib.sha256(comparisons.data_hash.encode())
     if comparisons.propensity is not None:
-        columns = (comparisons.state, comparisons.item_a, comparisons.item_b, comparisons.propensity)
-        rows = np.stack([np.asarray(column, dtype=np.float64) for column in columns], axis=1)
+        # Every code of a row: whose propensity it is decides what it weighs.
+        columns = [comparisons.state, comparisons.item_a, comparisons.item_b, comparisons.outcome, comparisons.weight]
+        columns += [code for code in (comparisons.context, comparisons.annotator) if code is not None]
+        rows = np.stack([np.asarray(column, dtype=np.float64) for column in (*columns, comparisons.propensity)], axis=1)
         digest.update(np.ascontiguousarray(rows[np.lexsort(rows.T)], dtype="<f8").tobytes())
     return "sha256:" + digest.hexdigest()

@@ -210,6 +210,15 @@ def test_a_change_of_logged_propensities_changes_the_logged_hash(world):
     assert logged_hash(rows) == logged_hash(shuffled)
 
 
+def test_propensities_that_trade_places_between_contexts_change_the_logged_hash():
+    def table(propensity):
+        code = np.array([0, 0])
+        columns = {"context": np.array([0, 1]), "contexts": ("c", "d"), "propensity": np.array(propensity)}
+        return from_codes(code, code + 1, code, items=("x", "y"), **columns)
+
+    assert logged_hash(table([0.5, 0.25])) != logged_hash(table([0.25, 0.5]))
+
+
 def test_row_counts_weigh_like_repeated_rows():
     columns = {"contexts": ("x", "y"), "annotator": None}
     code = np.array([0, 1, 1])
