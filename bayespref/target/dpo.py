@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
 
-from bayespref.checks import between, finite, non_negative, positive
+from bayespref.checks import between, finite, non_negative, positive, simplex
 
 
 def _namespace(*arrays: Any) -> Any:
@@ -157,7 +157,7 @@ def doubly_robust_risk(
     Raises
     ------
     ValueError
-        Without target tuples; or as `weighted_dpo_loss`.
+        Without target tuples; or as `weighted_dpo_loss`; ``TargetMixError`` if ``target_mass`` is no distribution.
 
     Notes
     -----
@@ -185,9 +185,9 @@ def doubly_robust_risk(
         q, target_z = between("q", q, 0.0, 1.0), finite("target_z", target_z)
         target_q = between("target_q", target_q, 0.0, 1.0)
     z, target_z = xp.asarray(z), xp.asarray(target_z)
+    if target_mass is not None and xp is np:
+        target_mass = simplex("target_mass", target_mass)
     terms = xp.logaddexp(xp.zeros_like(target_z), target_z) - xp.asarray(target_q) * target_z
     direct = terms.mean() if target_mass is None else (xp.asarray(target_mass) * terms).sum()
-    if target_mass is not None and xp is np and abs(float(np.sum(target_mass)) - 1.0) > 1e-8:
-        raise ValueError(f"target_mass: must sum to one, got {float(np.sum(target_mass)):.9g}")
     risk = direct - (xp.asarray(w) * (xp.asarray(L) - xp.asarray(q)) * z).mean()
     return float(risk) if xp is np else risk

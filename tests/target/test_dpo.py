@@ -103,7 +103,19 @@ def test_loss_is_linear_in_the_label_and_swapping_sides_with_labels_changes_noth
         (lambda: weighted_dpo_loss([0.0], [1.0], [-1.0]), "w: must be >= 0"),
         (
             lambda: doubly_robust_risk([0.0], [1.0], [1.0], [0.5], target_z=[0.0], target_q=[0.5], target_mass=[0.9]),
-            "target_mass: must sum to one",
+            "target_mass: probabilities must sum to one",
+        ),
+        (
+            lambda: doubly_robust_risk(
+                [0.0], [1.0], [1.0], [0.5], target_z=[1.0, 3.0], target_q=[0.5, 0.5], target_mass=[-1.0, 2.0]
+            ),
+            "target_mass: probabilities must be >= 0",
+        ),
+        (
+            lambda: doubly_robust_risk(
+                [0.0], [1.0], [1.0], [0.5], target_z=[1.0, 3.0], target_q=[0.5, 0.5], target_mass=[np.nan, 1.0]
+            ),
+            "target_mass: probabilities must be >= 0",
         ),
         (
             lambda: doubly_robust_risk([0.0], [1.0], [1.0], [np.nan], target_z=[0.0], target_q=[0.5]),
