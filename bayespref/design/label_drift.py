@@ -112,6 +112,7 @@ def label_drift(
     if comparisons.timestamp is None:
         raise ValueError("comparisons: has no timestamps; name the column when reading the table")
     between("level", level, 0.0, 1.0)
+    kinds = comparisons.contexts if kind is None and comparisons.context is not None else ()
     if kind is None:
         kind = comparisons.context if comparisons.context is not None else np.zeros(comparisons.n_rows, dtype=np.int64)
     group = codes("kind", kind, comparisons.n_rows)
@@ -133,7 +134,8 @@ def label_drift(
         split = place * 3 + (side + 1).astype(np.int64)
         position = change_points(label, split, time, direction=side, most=most, **options)
     people = _by_annotator(comparisons, use, label, place, time, options)
-    return LabelDrift(overall, position, people, _shares(comparisons, strata, place, label, time, overall), level)
+    shares = _shares(comparisons, kinds, strata, place, label, time, overall)
+    return LabelDrift(overall, position, people, shares, level)
 
 
 def _by_annotator(
@@ -149,15 +151,15 @@ def _by_annotator(
         return pd.DataFrame(columns=columns)
     who = comparisons.annotator[use]
     mean = np.bincount(place, weights=label) / np.bincount(place)
+    # Agreement with the majority. Only answers to one question are exchangeable within an annotator: who always answers
+    # two questions differently, and is asked one after the other, has changed nothing.
     lean = np.sign(mean - 0.5)[place]
-    # Agreement with the majority, centred by how much the question divides people: exchangeable within an annotator.
-    agree = lean * (label - mean[place])
     rows = []
     for person in np.unique(who):
         mine = who == person
         if mine.sum() < 2 * options["least"]:
             continue
-        got = change_points(agree[mine], np.zeros(int(mine.sum()), dtype=np.int64), time[mine], most=1, **options)
+        got = change_points(label[mine], place[mine], time[mine], direction=lean[mine], most=1, **options)
         moment = float(got.time[0]) if len(got.time) else np.nan
         rows.append((comparisons.annotators[person], int(mine.sum()), got.p_first, moment))
     table = pd.DataFrame(rows, columns=columns[:4])
@@ -172,6 +174,7 @@ def _by_annotator(
 
 def _shares(
     comparisons: Comparisons,
+    kinds: tuple[str, ...],
     strata: NDArray[np.int64],
     place: NDArray[np.intp],
     label: NDArray[np.float64],
@@ -189,7 +192,6 @@ def _shares(
     upper = np.where(won < n, beta.ppf(0.975, won + 1, np.maximum(n - won, 1e-9)), 1.0)
     moved = np.full((len(strata), n_regimes), np.nan)
     moved[:, 1:] = np.diff(share.reshape(len(strata), n_regimes), axis=1)
-    kinds = comparisons.contexts if comparisons.context is not None else ()
     names = np.array([str(kinds[k]) if k < len(kinds) else f"type {k}" for k in strata[:, 1]])
     items, states = np.array(comparisons.items, dtype=object), np.array(comparisons.states, dtype=object)
     since = np.concatenate([[time.min() if len(time) else np.nan], overall.time])

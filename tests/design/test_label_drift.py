@@ -176,3 +176,34 @@ def test_bad_label_series_are_refused():
         change_points(np.zeros(4), np.zeros(4), np.arange(4.0), rng=rng)
     with pytest.raises(ValueError, match="no timestamps"):
         label_drift(from_codes(np.zeros(1, int), np.ones(1, int), np.zeros(1, int), items=("x", "y")), rng=rng)
+
+
+def test_other_questions_later_are_no_change_of_an_annotator():
+    alarms = 0
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        crowd, one = np.arange(400), np.arange(80)
+        # The crowd prefers the first item of both questions; one person never does in the first question, asked early.
+        question = np.concatenate([crowd % 2, (one >= 40).astype(int)])
+        who = np.concatenate([1 + crowd % 40, np.zeros(80, int)])
+        second = rng.random(480) > np.where((who == 0) & (question == 0), 0.2, 0.8)
+        rows = from_codes(
+            2 * question,
+            2 * question + 1,
+            second.astype(int),
+            items=("a", "b", "c", "d"),
+            annotator=who,
+            annotators=[f"person {k}" for k in range(41)],
+            timestamp=np.concatenate([crowd * 1.0, one * 5.0]),
+        )
+        got = label_drift(rows, rng=np.random.default_rng(0), n_permutations=39)
+        alarms += bool(got.annotators["changed"].any())
+    assert alarms <= 2  # at a level of 5 %, more than 2 of 12 happen once in fifty
+
+
+def test_types_given_by_the_caller_are_not_called_contexts():
+    n = np.arange(80)
+    context = {"context": n % 2, "contexts": ("East", "West")}
+    rows = from_codes(0 * n, 0 * n + 1, n % 2, items=("x", "y"), timestamp=n * 1.0, **context)
+    got = label_drift(rows, rng=np.random.default_rng(0), n_permutations=19, kind=(n // 2) % 2)
+    assert set(got.shares["type"]) == {"type 0", "type 1"}
