@@ -220,7 +220,9 @@ def combine(*parts: Part) -> Weights:
     return Weights(weight, parts)
 
 
-def clipped(weight: Float[np.ndarray, " n"], cap: float) -> ClippedWeights:
+def clipped(
+    weight: Float[np.ndarray, " n"], cap: float, times: Float[np.ndarray, " n"] | None = None
+) -> ClippedWeights:
     """Cut weights at a cap, then self-normalise; say how far the target moved.
 
     Parameters
@@ -229,6 +231,8 @@ def clipped(weight: Float[np.ndarray, " n"], cap: float) -> ClippedWeights:
         Weights >= 0.
     cap : float
         Largest weight, on the scale of mean one, > 0; infinite for self-normalisation alone.
+    times : array, shape (n,), optional
+        Comparisons each row stands for, one by default: the cap is one comparison's, and means are over comparisons.
 
     Returns
     -------
@@ -246,8 +250,10 @@ def clipped(weight: Float[np.ndarray, " n"], cap: float) -> ClippedWeights:
     ([0.2128, 0.5319, 1.0638, 1.0638, 2.1277], 1, 0.1715)
     """
     cut = np.asarray(weight, dtype=np.float64) if np.isposinf(cap) else clip(weight, positive("cap", cap))
-    before, after = normalise(weight), normalise(cut)
-    moved = 0.5 * float(np.abs(after - before).mean())
+    count = np.ones(np.shape(weight)) if times is None else finite("times", non_negative("times", times))
+    with np.errstate(invalid="ignore", divide="ignore"):  # a row that stands for nothing has no weight either
+        before, after = (np.where(count > 0, normalise(x * count) / normalise(count), 0.0) for x in (weight, cut))
+    moved = 0.5 * float((count * np.abs(after - before)).sum() / count.sum())
     return ClippedWeights(after, int((np.asarray(weight) > cut).sum()), moved)
 
 

@@ -17,7 +17,6 @@ from bayespref.checks import as_float, finite, non_negative, simplex
 from bayespref.target.fitdpo import TabularFit, pair_wins, tabular_dpo
 from bayespref.target.importance import clipped, combine, post_stratified
 from bayespref.target.tilt import exponential_tilt
-from bayespref.weights import tail
 
 _BISECTIONS = 60
 
@@ -79,6 +78,7 @@ def coarsening_path(
     *,
     n_items: int,
     ridge: float = 0.0,
+    times: Float[np.ndarray, " n"] | None = None,
 ) -> Coarsening:
     """Post-stratify on coarser and coarser proxies and refit.
 
@@ -95,7 +95,9 @@ def coarsening_path(
     n_items : int
         Number of items.
     ridge : float
-        As in `fitdpo.tabular_dpo`, per row.
+        As in `fitdpo.tabular_dpo`, per comparison.
+    times : array, shape (n,), optional
+        Comparisons each row stands for; one by default.
 
     Returns
     -------
@@ -115,16 +117,17 @@ def coarsening_path(
     """
     share = simplex("target", np.asarray(target, dtype=np.float64).ravel()).reshape(np.shape(target))
     path = np.atleast_2d(np.asarray(groupings, dtype=np.int64))
+    count = np.ones(len(np.asarray(state))) if times is None else finite("times", non_negative("times", times))
     sizes, shares, fits = [], [], []
     for groups in path:
         n_groups = int(groups.max()) + 1
         member = groups[:, None] == np.arange(n_groups)
         cell = np.asarray(state) * n_groups + groups[np.asarray(context)]
-        weight = combine(post_stratified("prompt and group", cell, (share @ member).ravel())).weight
-        wins = pair_wins(state, item_a, item_b, label, weight, n_states=len(share), n_items=n_items)
-        fits.append(tabular_dpo(wins, ridge=ridge * len(weight)))
+        weight = combine(post_stratified("prompt and group", cell, (share @ member).ravel(), count=count)).weight
+        wins = pair_wins(state, item_a, item_b, label, weight * count, n_states=len(share), n_items=n_items)
+        fits.append(tabular_dpo(wins, ridge=ridge * float(count.sum())))
         sizes.append(n_groups)
-        shares.append(float(tail(weight).share_eff))
+        shares.append(_share_eff(weight, count))
     gap = [fit.score[..., :, None] - fit.score[..., None, :] for fit in fits]
     distance = [float(np.abs(np.tanh(0.5 * g) - np.tanh(0.5 * gap[0])).max()) / 2.0 for g in gap]
     return Coarsening(np.array(sizes), np.array(shares), tuple(fits), np.array(distance))
@@ -141,6 +144,7 @@ def clip_beta_frontier(
     caps: Sequence[float] = (np.inf, 10.0, 5.0, 2.0),
     betas: Sequence[float] = (0.3, 1.0, 3.0),
     ridge: float = 0.0,
+    times: Float[np.ndarray, " n"] | None = None,
 ) -> Frontier:
     """Refit under every cap on the weights and tilt at every beta.
 
@@ -151,13 +155,15 @@ def clip_beta_frontier(
     label : array, shape (n,)
         Share of the label for ``item_a``.
     weight : array, shape (n,)
-        Weights before clipping; clipped weights are self-normalised.
+        Weights before clipping, of one comparison; clipped weights are self-normalised.
     reference : array, shape (state, item)
         Reference probabilities, all above zero.
     caps, betas : sequence of float
         Settings; an infinite cap does not clip.
     ridge : float
-        As in `fitdpo.tabular_dpo`, per row.
+        As in `fitdpo.tabular_dpo`, per comparison.
+    times : array, shape (n,), optional
+        Comparisons each row stands for; one by default.
 
     Returns
     -------
@@ -177,23 +183,29 @@ def clip_beta_frontier(
     """
     ref = simplex("reference", reference)
     n_states, n_items = ref.shape
-    cut = [clipped(weight, cap) for cap in caps]
+    count = np.ones(len(np.asarray(label))) if times is None else finite("times", non_negative("times", times))
+    cut = [clipped(weight, cap, count) for cap in caps]
     wins = np.stack(
-        [pair_wins(state, item_a, item_b, label, w.weight, n_states=n_states, n_items=n_items) for w in cut]
+        [pair_wins(state, item_a, item_b, label, w.weight * count, n_states=n_states, n_items=n_items) for w in cut]
     )
-    score = tabular_dpo(wins, ridge=ridge * len(np.asarray(label))).score
+    score = tabular_dpo(wins, ridge=ridge * float(count.sum())).score
     tilts = [exponential_tilt(score, ref, beta) for beta in betas]
     policy = np.stack([tilt.policy for tilt in tilts], axis=1)
     undefined = np.isnan(policy).any(axis=-1)
     top = np.where(undefined, -1, np.where(np.isnan(policy), -np.inf, policy).argmax(axis=-1))
     return Frontier(
-        np.array([float(tail(w.weight).share_eff) for w in cut]),
+        np.array([_share_eff(w.weight, count) for w in cut]),
         np.array([w.mass_moved for w in cut]),
         score,
         policy,
         np.stack([tilt.kl for tilt in tilts], axis=1),
         top.reshape(len(caps) * len(betas), n_states),
     )
+
+
+def _share_eff(weight: NDArray[np.float64], count: NDArray[np.float64]) -> float:
+    """n_eff / n where a row stands for several comparisons."""
+    return float((count @ weight) ** 2 / ((count @ weight**2) * count.sum()))
 
 
 def weight_error(y: Float[ArrayLike, " n"], w: Float[ArrayLike, " n"], lam: float) -> tuple[float, float, float]:

@@ -71,18 +71,22 @@ def sensitivity_table(
         raise ValueError(f"over: must be another item of the table, got {over!r}")
     s, a, b = comparisons.states.index(state), comparisons.items.index(item), comparisons.items.index(over)
     rows, target = preference_rows(comparisons), context_target(regime, comparisons)
-    weight = weights_towards(regime, comparisons).weight[rows.keep] * rows.times
+    own = weights_towards(regime, comparisons).weight[rows.keep]
+    weight = own * rows.times
     fit_rows = (rows.state, rows.item_a, rows.item_b, rows.label)
     path = np.array([np.arange(target.shape[1]), np.zeros(target.shape[1])]) if groupings is None else groupings
     coarse = coarsening_path(
-        rows.state, rows.context, *fit_rows[1:], target, path, n_items=comparisons.n_items, ridge=ridge
-    )
+        rows.state, rows.context, *fit_rows[1:], target, path,
+        n_items=comparisons.n_items, ridge=ridge, times=rows.times,
+    )  # fmt: skip
     found = [
         _setting("proxy", f"{groups} group(s) of contexts", float(expit(fit.score[s, a] - fit.score[s, b])), share)
         for groups, share, fit in zip(coarse.n_groups, coarse.n_eff_share, coarse.fit, strict=True)
     ]
     betas = tuple(regime.beta * factor for factor in (0.3, 1.0, 3.0))
-    frontier = clip_beta_frontier(*fit_rows, weight, even_reference(comparisons), caps=caps, betas=betas, ridge=ridge)
+    frontier = clip_beta_frontier(
+        *fit_rows, own, even_reference(comparisons), caps=caps, betas=betas, ridge=ridge, times=rows.times
+    )
     for i, cap in enumerate(caps):
         for j, beta in enumerate(betas):
             pi = frontier.policy[i, j, s]

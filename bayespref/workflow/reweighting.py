@@ -81,6 +81,19 @@ def preference_rows(comparisons: Comparisons) -> PreferenceRows:
     return PreferenceRows(keep, state, context, a, b, label, np.asarray(comparisons.weight)[keep])
 
 
+def _refuse_silent_cells(target: NDArray[np.float64], rows: PreferenceRows, comparisons: Comparisons) -> None:
+    """Refuse target mass on a cell whose rows state no preference: its weight would go to other cells."""
+    said = np.zeros(target.shape)
+    np.add.at(said, (rows.state, rows.context), rows.times)
+    silent = np.argwhere((target > 0) & (said == 0))
+    if len(silent):
+        cells = [(comparisons.states[x], comparisons.contexts[c]) for x, c in silent[:20]]
+        raise ValueError(
+            f"regime: the target puts mass on {len(silent)} cell(s) without a stated preference (no_overlap): {cells}; "
+            "collect there, or declare a target without them"
+        )
+
+
 def even_reference(comparisons: Comparisons) -> NDArray[np.float64]:
     """Reference that gives every item the same probability."""
     return np.full((comparisons.n_states, comparisons.n_items), 1.0 / comparisons.n_items)
@@ -144,11 +157,13 @@ def reweight(
     rows = preference_rows(comparisons)
     named = {"state": np.asarray(comparisons.states)[comparisons.state]}
     named["context"] = np.asarray(comparisons.contexts)[comparisons.codes("context")]
+    target = context_target(regime, comparisons)
+    _refuse_silent_cells(target, rows, comparisons)
     ref = even_reference(comparisons) if reference is None else np.asarray(reference, dtype=float)
-    own = weights.weight[rows.keep] * rows.times
+    own = weights.weight[rows.keep]
     pair = (rows.state, rows.item_a, rows.item_b, rows.label)
     betas = tuple(regime.beta * factor for factor in (0.3, 1.0, 3.0))
-    frontier = clip_beta_frontier(*pair, own, ref, caps=caps, betas=betas, ridge=ridge)
+    frontier = clip_beta_frontier(*pair, own, ref, caps=caps, betas=betas, ridge=ridge, times=rows.times)
     # Rows that stand for several are as many rows to the verdict.
     verdict = trust(
         np.repeat(weights.weight, np.maximum(np.rint(comparisons.weight), 1).astype(int)),
@@ -156,7 +171,6 @@ def reweight(
         least_n_eff_share=least_n_eff_share,
         most_top_share=most_top_share,
     )
-    target = context_target(regime, comparisons)
     share = target / np.where(target.sum(axis=1, keepdims=True) > 0, target.sum(axis=1, keepdims=True), 1.0)
     share[target.sum(axis=1) == 0] = 1.0 / target.shape[1]
     who = None if comparisons.annotator is None else np.asarray(comparisons.annotator)[rows.keep]
@@ -164,7 +178,7 @@ def reweight(
         rows.state, rows.context, *pair[1:], share, annotator=who, n_items=comparisons.n_items
     )
     cell = rows.state * len(comparisons.contexts) + rows.context
-    cut = [np.minimum(own, cap) for cap in caps]
+    cut = [np.minimum(own, cap) * rows.times for cap in caps]
     estimated = [estimated_target(w, cell, target.size).reshape(target.shape) for w in cut]
     return Reweighted(
         weights,
@@ -236,6 +250,7 @@ def ranking(
     # Refuses a target that no weight reaches.
     weights_towards(regime.model_copy(update={"pairs": type(regime.pairs)()}), comparisons)
     rows, target = preference_rows(comparisons), context_target(regime, comparisons)
+    _refuse_silent_cells(target, rows, comparisons)
     n_states, n_contexts, n = *target.shape, comparisons.n_items
     who = np.asarray(comparisons.codes("annotator"))[rows.keep].astype(np.int64)
     people = len(comparisons.annotators)

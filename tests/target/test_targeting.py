@@ -8,6 +8,8 @@ import xarray as xr
 from typer.testing import CliRunner
 
 from bayespref.cli import app
+from bayespref.comparisons import from_codes
+from bayespref.dims import BOTH_BAD
 from bayespref.errors import EffectModification, LabelAlignmentError, RegimeError
 from bayespref.posterior.store import save_fit
 from bayespref.simulate.scenarios import blind_spot, hh_confounding, telemetry
@@ -15,7 +17,7 @@ from bayespref.target.regime import regime_from, write_regime
 from bayespref.target.tilt import average_reward, exponential_tilt, welfare
 from bayespref.workflow import fit
 from bayespref.workflow.doubting import robust_target, sensitivity_table
-from bayespref.workflow.reweighting import reweight, stale
+from bayespref.workflow.reweighting import ranking, reweight, stale
 from bayespref.workflow.targeting import target, target_by_type
 
 STATES = {f"state {s}": 0.25 for s in range(4)}
@@ -221,3 +223,40 @@ def test_the_verb_writes_report_verdict_training_table_and_policy(typed, tmp_pat
     bare.to_csv(tmp_path / "bare.csv", index=False)
     with pytest.raises(ValueError, match="no logged propensities"):
         CliRunner().invoke(app, ["target", str(tmp_path / "bare.csv"), *call[2:]], catch_exceptions=False)
+
+
+def small_regime(table, share):
+    fields = {"name": "n", "version": "1", "reason": "r", "kind": "product", "beta": 1.0}
+    return regime_from(fields | {"states": {table.states[0]: 1.0}, "types": {"c": share, "d": 1.0 - share}})
+
+
+def test_a_row_that_stands_for_many_comparisons_is_clipped_as_one():
+    second, context = np.array([0, 1, 0, 1]), np.array([0, 0, 1, 1])
+    count = np.array([30.0, 2.0, 1.0, 3.0])
+
+    def table(at, weight):
+        rows = {"items": ("x", "y"), "context": context[at], "contexts": ("c", "d"), "weight": weight}
+        return from_codes(0 * at, 0 * at + 1, second[at], **rows)
+
+    one = table(np.arange(4), count)
+    many = table(np.repeat(np.arange(4), count.astype(int)), None)
+    target = small_regime(one, 0.8)
+    got, want = (reweight(rows, target, caps=(np.inf, 1.5, 0.5)) for rows in (one, many))
+    for name in ("score", "n_eff_share", "mass_moved"):
+        np.testing.assert_allclose(getattr(got.frontier, name), getattr(want.frontier, name), atol=1e-9)
+    np.testing.assert_allclose(got.estimated, want.estimated, atol=1e-12)
+    args = {"state": one.states[0], "item": "x", "over": "y"}
+    got, want = (sensitivity_table(rows, target, **args) for rows in (one, many))
+    np.testing.assert_allclose(got["estimate"], want["estimate"], atol=1e-9)
+    np.testing.assert_allclose(got["n_eff_share"], want["n_eff_share"], atol=1e-9)
+
+
+def test_target_mass_on_a_cell_that_states_no_preference_is_refused():
+    n = np.arange(60)
+    outcome = np.where(n >= 30, BOTH_BAD, n % 3 == 0).astype(int)
+    people = {"annotator": n % 20, "annotators": [f"person {k}" for k in range(20)]}
+    rows = from_codes(0 * n, 0 * n + 1, outcome, items=("x", "y"), context=n // 30, contexts=("c", "d"), **people)
+    target = small_regime(rows, 0.1)
+    for call in (lambda: reweight(rows, target), lambda: ranking(rows, target, n_bootstrap=5, seed=0)):
+        with pytest.raises(ValueError, match=r"without a stated preference .*'d'"):
+            call()
