@@ -219,6 +219,8 @@ def check(
     """
     for name, value in (("floor", floor), ("min_labels", min_labels), ("missing_mass", missing_mass)):
         non_negative(name, value)
+    if not 0 < level < 1:
+        raise ValueError(f"level: must lie in (0, 1), got {level!r}")
     for name, limit in (("largest_ratio", largest_ratio), ("least_effective_share", least_effective_share)):
         if limit is not None:
             non_negative(name, limit)

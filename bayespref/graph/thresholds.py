@@ -38,7 +38,7 @@ def read_thresholds(path: str | Path) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        If the file is not TOML, a key is unknown, or a value is of the wrong type; the message names the key.
+        If the file cannot be read or is not TOML, a key is unknown, or a value is of the wrong type; the message names the key.
 
     Examples
     --------
@@ -52,6 +52,8 @@ def read_thresholds(path: str | Path) -> dict[str, Any]:
     file = Path(path)
     try:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"thresholds: cannot read {str(path)!r} ({error.strerror})") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"thresholds: {file.name!r} is not valid TOML ({error})") from None
     unknown = sorted(set(content) - set(KEYS))

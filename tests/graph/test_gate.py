@@ -80,6 +80,14 @@ def test_a_wrong_file_is_refused_by_the_name_of_its_key(tmp_path, text, message)
         read_thresholds(write(tmp_path, text))
 
 
+def test_a_missing_file_and_a_level_that_is_none_are_refused_even_where_no_gate_uses_them(tmp_path):
+    with pytest.raises(ValueError, match="thresholds: cannot read"):
+        read_thresholds(tmp_path / "none.toml")
+    for level in (0.0, 1.0, 5.0):
+        with pytest.raises(ValueError, match="level: must lie in"):
+            check(table([10, 10]), level=level)
+
+
 def test_allowed_checks_are_reported_and_do_not_fail():
     winner = table([10, 10], outcomes=(0,))
     assert check(winner).failed == ("strongly connected", "identified")
