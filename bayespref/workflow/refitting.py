@@ -11,7 +11,8 @@ from scipy.optimize import linear_sum_assignment
 
 from bayespref import __version__
 from bayespref.checks import at_least
-from bayespref.dims import CHAIN, DRAW, ITEM, STATE, TYPE
+from bayespref.choice import choice_data
+from bayespref.dims import ANNOTATOR, CHAIN, DRAW, ITEM, STATE, TYPE
 from bayespref.disagree.ensemble import agreement_dataset, ensemble_agreement
 from bayespref.errors import ModelError
 from bayespref.fit.density import make_density
@@ -74,7 +75,8 @@ def refits(tree: xr.DataTree, *, rng_key: int, n: int = 20, tolerance: float = 0
     with jax.enable_x64(True):
         stack = reweighted(tree_comparisons(tree), n, seed=rng_key, **people)
         density = make_density(MODELS[meta["model"]], stack.data, options)
-        start = _best_draw(tree)
+        fitted, _ = choice_data(tree_comparisons(tree), group_by_context=observed)
+        start = _best_draw(tree, np.asarray(fitted.multiplicity))
         twice = stack.take(np.tile(np.arange(n), 2))
         moves = np.repeat([0.0, 1.0], n)
         modes = refit_modes(density, twice, rng_key=jax.random.key(rng_key), start=start, prior_moves=moves)
@@ -102,11 +104,11 @@ def refits(tree: xr.DataTree, *, rng_key: int, n: int = 20, tolerance: float = 0
     return result
 
 
-def _best_draw(tree: xr.DataTree) -> jax.Array:
-    """Unconstrained coordinates of the draw that predicts the table best."""
+def _best_draw(tree: xr.DataTree, copies: Float[np.ndarray, " unit"]) -> jax.Array:
+    """Unconstrained coordinates of the draw that predicts the table best; a unit counts as often as it occurred."""
     flat = tree["unconstrained_posterior"]["flat"].stack(sample=(CHAIN, DRAW)).transpose("sample", "coordinate").values
-    fits = tree["log_likelihood"]["label"].sum("annotator").stack(sample=(CHAIN, DRAW)).values
-    return jnp.asarray(flat[fits.argmax()])
+    terms = tree["log_likelihood"]["label"].stack(sample=(CHAIN, DRAW)).transpose("sample", ANNOTATOR).values
+    return jnp.asarray(flat[np.argmax(terms @ copies)])
 
 
 def _type_order(

@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from bayespref.comparisons import from_codes
 from bayespref.disagree.identify import identification_words
 from bayespref.graph.build import win_counts
 from bayespref.workflow import analyse, audit, fit
 from bayespref.workflow.auditing import _one_label_each, drawn_wins
-from bayespref.workflow.refitting import _type_order
+from bayespref.workflow.refitting import _best_draw, _type_order
 
 pytestmark = pytest.mark.slow  # one fit of two types
 
@@ -111,3 +112,15 @@ def test_types_of_refits_are_found_again_however_many_there_are(n_types):
     wanted, order = rng.normal(size=(2, n_types, 3)), rng.permutation(n_types)
     found = wanted[:, order]
     np.testing.assert_array_equal(found[:, _type_order(found, wanted)], wanted)
+
+
+def test_refits_start_at_the_draw_that_predicts_answers_as_often_as_they_occurred():
+    terms = np.log([[[0.5, 0.5], [0.9, 0.1]]])
+    tree = xr.DataTree.from_dict(
+        {
+            "unconstrained_posterior": xr.Dataset({"flat": (("chain", "draw", "coordinate"), [[[0.0], [2.2]]])}),
+            "log_likelihood": xr.Dataset({"label": (("chain", "draw", "annotator"), terms)}),
+        }
+    )
+    assert float(_best_draw(tree, np.array([9.0, 1.0]))[0]) == pytest.approx(2.2)
+    assert float(_best_draw(tree, np.array([1.0, 1.0]))[0]) == 0.0
