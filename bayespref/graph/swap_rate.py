@@ -107,7 +107,7 @@ def reach_probability(share: Float[np.ndarray, " cell"], n: int, floor: int) -> 
         one = np.where(support >= floor, poisson.pmf(support, n * value), 0.0)
         for _ in range(int(many)):
             total = np.convolve(total, one)[: n + 1]
-    return float(total[n] / poisson.pmf(n, n)) if n else 1.0
+    return float(min(total[n] / poisson.pmf(n, n), 1.0)) if n else 1.0  # rounding may pass one
 
 
 def swap_rate(

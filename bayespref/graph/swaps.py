@@ -25,6 +25,7 @@ from bayespref.graph.coverage import clopper_pearson
 
 CONTEXT_OTHER = "context_other"
 _CLUSTERS = ("state", "annotator")
+_ROUNDING = 1e-12
 
 
 class SwapAgreement(NamedTuple):
@@ -71,7 +72,8 @@ def swap_agreement(
     -----
     Shares: Clopper-Pearson at the effective sample size of the clustered mean (Korn and Graubard 1998, Survey
     Methodology 24, 193-201), which is the number of clusters where nothing varies. Shifts: Student t with clusters
-    minus one degrees of freedom. Both are approximations that need some ten clusters; NaN with fewer than two.
+    minus one degrees of freedom, NaN where nothing varies: all shifts alike say nothing about their error. Both are
+    approximations that need some ten clusters; NaN with fewer than two.
 
     Examples
     --------
@@ -106,7 +108,7 @@ def swap_agreement(
     defined = (~np.isnan(agree)).sum(axis=0)
     lower, upper = _share_interval(mean, error, defined, n_clusters, level)
     moved, moved_error, moved_clusters = _cluster_mean(shift, code)
-    wide = _quantile(moved_clusters, level) * moved_error
+    wide = np.where(moved_error > _ROUNDING, _quantile(moved_clusters, level) * moved_error, np.nan)
     return SwapAgreement(
         mean, lower, upper, moved, moved - wide, moved + wide, defined, (~np.isnan(shift)).sum(axis=0), n_clusters
     )
@@ -131,7 +133,7 @@ def prompt_swaps(comparisons: Comparisons, *, cluster: str = "state", level: flo
     Dataset
         Fields of :class:`SwapAgreement` over (context, context_other), and ``verdict``: ``moved`` where the interval of
         the shift lies above 0, ``not shown`` where it holds 0 (which is no proof of stability; read the upper limit),
-        ``unknown`` where no question answers it.
+        ``unknown`` where no question answers it, or all answer alike so that there is no interval.
 
     Raises
     ------
@@ -230,7 +232,7 @@ def _share_interval(
             (1 + level) / 2, np.maximum(clusters - 1, 1)
         )
         # Where nothing varies the variance says nothing: count clusters. Never more than the questions.
-        effective = np.where(error > 0, np.minimum(effective * ratio**2, n), clusters)
+        effective = np.where(error > _ROUNDING, np.minimum(effective * ratio**2, n), clusters)
     known = clusters >= 2
     trials = np.where(known, effective, 0.0)
     successes = np.minimum(np.where(known, share, 0.0) * trials, trials)

@@ -38,7 +38,8 @@ def read_thresholds(path: str | Path) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        If the file cannot be read or is not TOML, a key is unknown, or a value is of the wrong type; the message names the key.
+        If the file cannot be read or is not TOML, a key is unknown, or a value is of the wrong type; the message names
+        it.
 
     Examples
     --------

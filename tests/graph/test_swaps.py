@@ -13,6 +13,7 @@ from scipy.stats import binom, multinomial
 
 from bayespref.comparisons import from_codes
 from bayespref.errors import TableError
+from bayespref.graph.coverage import clopper_pearson
 from bayespref.graph.swap_contrasts import log_odds_shift, swap_contrasts
 from bayespref.graph.swap_rate import plan_swaps, reach_bound, reach_probability, swap_rate
 from bayespref.graph.swaps import prompt_swaps, swap_agreement
@@ -120,6 +121,16 @@ def test_intervals_hold_their_level_with_clustered_questions_and_find_a_shift():
     assert np.mean(found) > 0.9
 
 
+def test_questions_that_are_all_alike_count_by_clusters_and_give_no_interval_of_a_shift():
+    alike = swap_agreement(np.tile([[[2, 1], [2, 1]]], (30, 1, 1)), np.repeat([0, 1, 2], 10))
+    lower, upper = clopper_pearson(np.array(3 * 5 / 9), 3.0)
+    assert alike.agreement_lower[0, 1] == pytest.approx(lower)
+    assert alike.agreement_upper[0, 1] == pytest.approx(upper)
+    unanimous = swap_agreement(np.tile([[[2, 0], [2, 0]]], (30, 1, 1)), np.repeat([0, 1, 2], 10))
+    assert unanimous.squared_shift[0, 1] == 0.0
+    assert np.isnan(unanimous.squared_shift_upper[0, 1])  # not zero: three unanimous clusters are no proof of stability
+
+
 def test_the_label_layer_keeps_swapped_questions_and_says_where_there_are_none():
     rows = [(0, 0, 0)] * 3 + [(0, 1, 1)] * 3 + [(1, 0, 0)] * 3 + [(1, 1, 1)] * 3 + [(2, 0, 0)]
     got = prompt_swaps(table(rows))
@@ -198,6 +209,7 @@ def test_probability_of_reaching_every_floor_is_that_of_enumerating_outcomes(wei
 
 
 def test_reaching_every_cell_is_the_coupon_collector():
+    assert reach_probability(np.full(2, 0.5), 20_000, 10) == 1.0
     got = reach_probability(np.full(4, 0.25), 9, 1)
     assert got == pytest.approx(sum((-1) ** k * comb(4, k) * (1 - k / 4) ** 9 for k in range(5)))
 
