@@ -79,8 +79,9 @@ def score_feature_regions(
     corners = box_vertices(lower, upper)
     dark = unidentified(differences, answers, corners, n_min=_ROUNDING)
     inside = _inside(differences, lower, upper) | _inside(-differences, lower, upper)
+    inside &= (differences != 0).any(axis=1)[:, None]  # items without a difference tell nothing of any coefficient
     near = np.where(inside, 1.0, 0.0).T @ answers  # (region, type)
-    far = least - _ROUNDING > near.T if least > 0 else np.zeros(dark.shape, dtype=np.bool_)
+    far = max(least - _ROUNDING, _ROUNDING) > near.T if least > 0 else np.zeros(dark.shape, dtype=np.bool_)
     asked = differences[(answers >= _ROUNDING).any(1)]
     r_min = float(np.abs(np.einsum("ncf,qf->ncq", draws, asked)).max(initial=0.0))
     width = max(float(non_negative("range_width", range_width)), r_min)
@@ -122,7 +123,7 @@ def score_feature_regions(
         coords={ITEM: np.array(PAIR)},
         attrs={
             "columns": list(names),
-            "edges": [np.asarray(edges, dtype=np.float64).tolist() for edges in bins.values()],
+            "edges": [(np.asarray(edges, dtype=np.float64) + 0.0).tolist() for edges in bins.values()],
             "units": "log-odds of reward",
             "level": level,
             "range_width": width,

@@ -462,3 +462,39 @@ def test_train_tickets_scores_by_type_carry_the_type_and_the_data_hash(tickets):
     assert found.attrs["columns"] == ["type", *TICKETS]
     assert found.attrs["data_hash"] == load_train_tickets().data_hash
     assert found.attrs["n_draws"] == 50
+
+
+def one_feature(edges, asked, **options):
+    """Scores of a certain w = 1 by bins of one feature, after five answers to one question."""
+    options = {"range_width": 3.0} | options
+    ones, five = np.ones((4, 1, 1)), np.array([[5.0]])
+    return score_feature_regions(ones, ones, {"p": edges}, compared=np.array([[asked]]), counts=five, **options)
+
+
+@pytest.mark.parametrize("least_count", [0.1, 0.5, 1.0])
+def test_a_region_without_an_answer_is_not_believed_however_few_are_asked_for(least_count):
+    assert one_feature([1.0, 2.0], 0.5, least_count=least_count)["flag"].values.tolist() == ["no_data"]
+    assert one_feature([1.0, 2.0], 1.5, least_count=least_count)["flag"].values.tolist() == [""]
+
+
+def test_items_without_a_difference_are_no_comparison_nearby():
+    found = score_feature_regions(
+        np.ones((4, 1, 1)),
+        np.ones((4, 1, 1)),
+        {"p": [0.0, 1.0]},
+        compared=np.array([[0.0], [3.0]]),
+        counts=np.array([[9.0], [5.0]]),
+        range_width=3.0,
+    )
+    assert found["n_compared"].values.tolist() == [0.0]
+    assert found["flag"].values.tolist() == ["no_data"]
+
+
+def test_an_edge_of_minus_zero_is_zero():
+    found = one_feature([-1.0, -0.0], -0.5)
+    assert feature_policy_from(found, c_defer=2.0, rule="set_pure", data_hash="h").lookup({"p_a": 0, "p_b": 0.5})[
+        :2
+    ] == (
+        "act",
+        "item_b",
+    )
