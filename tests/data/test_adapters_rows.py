@@ -41,6 +41,8 @@ def test_trl_needs_a_resolver_that_tells_the_two_apart():
         trl_rows([FORMATS["standard explicit"]], lambda text, row: "x")
     with pytest.raises(TableError, match=r"row 1: \['rejected'\] missing"):
         trl_rows([FORMATS["standard explicit"], {"chosen": "a"}], lambda text, row: text)
+    with pytest.raises(TableError, match="row 0: the resolver names no item behind its rejected"):
+        trl_rows([{"chosen": "a", "rejected": "b"}], lambda text, row: {"a": "x"}.get(text))
     with pytest.raises(TableError, match="both"):
         trl_rows([{"chosen": "a", "rejected": says("b")}], lambda text, row: text)
 

@@ -51,7 +51,7 @@ def trl_rows(rows: Iterable[Mapping[str, Any]], resolve: Callable[[str, Mapping[
     TypeError
         If there is no resolver.
     TableError
-        If a row lacks a column, mixes texts and messages, or its items are one and the same.
+        If a row lacks a column, mixes texts and messages, or its items are one and the same or not named (None).
 
     Notes
     -----
@@ -72,7 +72,12 @@ def trl_rows(rows: Iterable[Mapping[str, Any]], resolve: Callable[[str, Mapping[
         if absent:
             raise TableError(f"row {i}: {absent} missing; a preference row has chosen, rejected and perhaps prompt")
         prompt, chosen, rejected = _completions(i, row)
-        items = [str(resolve(text, row)) for text in (chosen, rejected)]
+        found = [resolve(text, row) for text in (chosen, rejected)]
+        if None in found:
+            raise TableError(
+                f"row {i}: the resolver names no item behind its {('chosen', 'rejected')[found.index(None)]}"
+            )
+        items = [str(item) for item in found]
         if items[0] == items[1]:
             raise TableError(f"row {i}: chosen and rejected are one item, {items[0]!r}; the resolver must part them")
         made.append({"item_a": items[0], "item_b": items[1], "outcome": "a", "prompt": prompt, "block": str(i)})
@@ -150,7 +155,7 @@ def alpaca_eval_rows(annotations: Iterable[Mapping[str, Any]]) -> Converted:
     ----------
     annotations : iterable of mapping
         ``generator_1``, ``generator_2``, ``preference``: 1 plus the judge's probability of generator_2, in [1, 2]; 0 is
-        the older draw. ``annotator`` and ``instruction`` are kept where they are there.
+        the older draw. ``annotator`` is kept where it is there.
 
     Returns
     -------
