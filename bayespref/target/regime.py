@@ -170,10 +170,18 @@ def read_regime(path: str | os.PathLike[str]) -> Regime:
         raise RegimeError(f"regime: the file must end in .toml or .json, got {file.name!r}")
     text = file.read_text(encoding="utf-8")
     try:
-        content = tomllib.loads(text) if file.suffix == ".toml" else json.loads(text)
+        content = tomllib.loads(text) if file.suffix == ".toml" else json.loads(text, object_pairs_hook=_once)
     except (tomllib.TOMLDecodeError, json.JSONDecodeError) as error:
         raise RegimeError(f"regime: {file.name} cannot be parsed: {error}") from None
     return regime_from(content)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    names = [name for name, _ in pairs]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise RegimeError(f"regime: field(s) given twice: {twice[:5]}")
+    return dict(pairs)
 
 
 def write_regime(regime: Regime, path: str | os.PathLike[str]) -> Path:

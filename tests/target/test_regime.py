@@ -154,6 +154,9 @@ def test_a_missing_field_and_a_broken_file_are_named(tmp_path):
         read_regime(tmp_path / "x.toml")
     with pytest.raises(RegimeError, match="must end in"):
         read_regime(tmp_path / "x.yaml")
+    (tmp_path / "x.json").write_text('{"beta": 1.0, "beta": 9.0}')
+    with pytest.raises(RegimeError, match=r"given twice.*beta"):
+        read_regime(tmp_path / "x.json")
 
 
 def test_shares_that_do_not_sum_to_one_are_refused(world):
