@@ -88,7 +88,7 @@ def fit(
         If the model is unknown, an option is not one of its arguments, the table lacks what the model needs, or the
         method does not cover the model.
     ValueError
-        If a size is too small, or ``method`` or ``chain_method`` is unknown.
+        If a size is too small, ``method`` or ``chain_method`` is unknown, or a checkpoint is asked of ``laplace``.
 
     Examples
     --------
@@ -110,6 +110,8 @@ def fit(
         at_least(label, value, least)
     if method is not None:
         one_of("method", method, tuple(METHODS))
+    if method == "laplace" and checkpoint is not None:
+        raise ValueError("checkpoint: method='laplace' draws at once and has nothing to go on from; leave it out")
     one_of("chain_method", chain_method, CHAIN_METHODS)
     if comparisons.counts.total.size == 0:
         raise ModelError("comparisons: the table has no comparison of positive weight to fit")

@@ -115,3 +115,9 @@ def test_every_flag_that_occurs_has_words_and_a_next_step(blocks, winner):
 def test_both_fits_converged_so_the_refusals_are_about_the_data(blocks, winner):
     for tree in (blocks, winner):
         assert convergence(tree)[0].ok, convergence(tree)[0].words
+
+
+def test_an_option_that_a_method_would_ignore_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="checkpoint: method='laplace'"):
+        bayespref.fit("single", _two_blocks(), rng_key=0, method="laplace", checkpoint=tmp_path, progress=False)
+    assert not list(tmp_path.iterdir())
