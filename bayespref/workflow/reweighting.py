@@ -164,9 +164,13 @@ def reweight(
     pair = (rows.state, rows.item_a, rows.item_b, rows.label)
     betas = tuple(regime.beta * factor for factor in (0.3, 1.0, 3.0))
     frontier = clip_beta_frontier(*pair, own, ref, caps=caps, betas=betas, ridge=ridge, times=rows.times)
-    # Rows that stand for several are as many rows to the verdict.
+    # Rows that stand for several are as many rows to the report and to the verdict.
+    count = np.asarray(comparisons.weight)
+    copies = np.repeat(np.arange(len(count)), np.where(count > 0, np.maximum(np.rint(count), 1), 0).astype(int))
+    parts = tuple(part._replace(log_ratio=part.log_ratio[copies]) for part in weights.parts)
+    every = Weights(weights.weight[copies], parts)
     verdict = trust(
-        np.repeat(weights.weight, np.maximum(np.rint(comparisons.weight), 1).astype(int)),
+        every.weight,
         frontier.top_items,
         least_n_eff_share=least_n_eff_share,
         most_top_share=most_top_share,
@@ -182,7 +186,7 @@ def reweight(
     estimated = [estimated_target(w, cell, target.size).reshape(target.shape) for w in cut]
     return Reweighted(
         weights,
-        overlap_report(weights, named),
+        overlap_report(every, {name: label[copies] for name, label in named.items()}),
         frontier,
         verdict,
         modification,
@@ -227,7 +231,7 @@ def ranking(
     DataFrame
         ``state, item, population`` (logged, target, target minus logged), ``estimate, lower, upper`` (log-odds, centred
         over items). ``attrs["undefined"]``: share of resamples in which a score was infinite, left out of the
-        intervals.
+        intervals, which are NaN where none is left.
 
     Raises
     ------
@@ -275,7 +279,8 @@ def ranking(
     for name, score in scores.items():
         ok = ~np.isnan(score[1:]).any(axis=(1, 2)) & ~missed[1:]
         undefined = max(undefined, float(1.0 - ok.mean()))
-        lower, upper = np.quantile(score[1:][ok], [(1 - level) / 2, (1 + level) / 2], axis=0)
+        tails = [(1 - level) / 2, (1 + level) / 2]
+        lower, upper = np.quantile(score[1:][ok], tails, axis=0) if ok.any() else np.full((2, n_states, n), np.nan)
         found += [
             {"state": state, "item": item, "population": name, "estimate": float(score[0, s, a])}
             | {"lower": float(lower[s, a]), "upper": float(upper[s, a])}

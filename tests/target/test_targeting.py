@@ -245,6 +245,8 @@ def test_a_row_that_stands_for_many_comparisons_is_clipped_as_one():
     for name in ("score", "n_eff_share", "mass_moved"):
         np.testing.assert_allclose(getattr(got.frontier, name), getattr(want.frontier, name), atol=1e-9)
     np.testing.assert_allclose(got.estimated, want.estimated, atol=1e-12)
+    assert got.report.drop(columns="mean_se").round(9).equals(want.report.drop(columns="mean_se").round(9))
+    assert got.trust == want.trust
     args = {"state": one.states[0], "item": "x", "over": "y"}
     got, want = (sensitivity_table(rows, target, **args) for rows in (one, many))
     np.testing.assert_allclose(got["estimate"], want["estimate"], atol=1e-9)
@@ -260,3 +262,12 @@ def test_target_mass_on_a_cell_that_states_no_preference_is_refused():
     for call in (lambda: reweight(rows, target), lambda: ranking(rows, target, n_bootstrap=5, seed=0)):
         with pytest.raises(ValueError, match=r"without a stated preference .*'d'"):
             call()
+
+
+def test_a_ranking_without_a_finite_resample_has_no_interval():
+    n = np.arange(40)
+    people = {"annotator": n % 10, "annotators": [f"person {k}" for k in range(10)]}
+    rows = from_codes(0 * n, 0 * n + 1, 0 * n, items=("x", "y"), context=n % 2, contexts=("c", "d"), **people)
+    got = ranking(rows, small_regime(rows, 0.5), n_bootstrap=5, seed=0)
+    assert got[["estimate", "lower", "upper"]].isna().all(axis=None)
+    assert got.attrs["undefined"] == 1.0
