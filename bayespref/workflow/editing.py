@@ -35,7 +35,7 @@ def next_edits(
 
     Maximises the least eigenvalue of what is known plus what is bought; what is known is the inverse of the posterior
     covariance, the prior included. Coefficients are scaled so that every feature has unit spread among the compared
-    pairs: a change of units changes nothing.
+    pairs (among the edits, where no comparison ever moved it): a change of units changes nothing.
 
     Parameters
     ----------
@@ -81,7 +81,6 @@ def next_edits(
     n_types = draws.shape[1]
     contrast = comparisons.features[comparisons.item_a] - comparisons.features[comparisons.item_b]
     scale = np.sqrt((contrast**2).mean(axis=0))
-    draws = draws * scale
     if type_mix is None:
         weight = posterior["type_weight"].mean((CHAIN, DRAW)).values
         mix = weight / weight.sum()
@@ -92,6 +91,9 @@ def next_edits(
     for name, pool in zip(edits, pools, strict=True):
         if pool.ndim != 2 or pool.shape[1] != len(scale) or not len(pool):
             raise ValueError(f"edits[{name!r}]: must have shape (n >= 1, {len(scale)}), got {pool.shape}")
+    moved = np.sqrt(np.mean([(pool**2).mean(axis=0) for pool in pools], axis=0))
+    scale = np.where(scale > 0, scale, np.where(moved > 0, moved, 1.0))
+    draws = draws * scale
     M = edit_matrices([pool / scale for pool in pools], draws[thin], mix)
     flat = draws.reshape(len(draws), -1)
     held = np.linalg.inv(np.atleast_2d(np.cov(flat, rowvar=False)))

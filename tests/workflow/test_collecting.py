@@ -1,6 +1,7 @@
 """What to collect next, from a fit: where it goes, what it says, and that it pays."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ from bayespref.comparisons import from_codes
 from bayespref.design.mixture import optimal_mixture
 from bayespref.design.state import logistic_mode
 from bayespref.errors import ModelError, TargetMixError
-from bayespref.posterior.tree import META, variables_dataset
+from bayespref.posterior.tree import META, tree_comparisons, variables_dataset
 from bayespref.simulate.scenarios import blind_spot
 from bayespref.studies.next_comparisons import answered, fitted, randomly, regrets
 from bayespref.workflow import next_comparisons, next_edits
@@ -272,6 +273,17 @@ def test_edits_buy_the_direction_the_table_lacks_with_a_certified_bound(linear):
     # An edit that is accepted once in twenty times loses its place.
     rare = next_edits(tree, edits, 100, acceptance={"rewrite": 1.0, "only time": 0.05, "only price": 1.0})
     assert dict(zip(rare["edit"], rare["n"], strict=True)).get("only time", 0) < share["only time"]
+
+
+def test_edits_reach_a_feature_that_no_comparison_ever_moved(linear, monkeypatch):
+    tree, _ = linear
+    table = tree_comparisons(tree)
+    still = replace(table, features=np.asarray(table.features) * [1.0, 0.0])
+    monkeypatch.setattr("bayespref.workflow.editing.tree_comparisons", lambda _: still)
+    edits = {"only price": np.array([[1.0, 0.0]]), "only time": np.array([[0.0, 5.0]])}
+    got = next_edits(tree, edits, 50)
+    assert "only time" in set(got["edit"])
+    assert got.attrs["lambda_min_after"] > got.attrs["lambda_min_before"]
 
 
 def test_bad_edits_are_refused(linear, blind):
