@@ -72,7 +72,7 @@ def trl_rows(rows: Iterable[Mapping[str, Any]], resolve: Callable[[str, Mapping[
         if absent:
             raise TableError(f"row {i}: {absent} missing; a preference row has chosen, rejected and perhaps prompt")
         prompt, chosen, rejected = _completions(i, row)
-        found = [resolve(text, row) for text in (chosen, rejected)]
+        found: list[str | None] = [resolve(text, row) for text in (chosen, rejected)]
         if None in found:
             raise TableError(
                 f"row {i}: the resolver names no item behind its {('chosen', 'rejected')[found.index(None)]}"
