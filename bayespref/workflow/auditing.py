@@ -69,7 +69,8 @@ def audit(
     Notes
     -----
     The rank of latent types is taken at five posterior draws, from up to 300 groups of three labels of one annotator.
-    It is not checked for linear rewards, whose types have fewer parameters, nor beyond 300 parameters.
+    It uses labels alone: where the fit models prompts, these may tell types apart that labels do not, and
+    ``type_not_identified`` says only that labels do not. It is not checked for linear rewards, whose types have fewer parameters, nor beyond 300 parameters.
     """
     if "disagree" not in tree.children:
         raise ValueError("tree: has no group 'disagree'; call analyse first")
@@ -86,6 +87,8 @@ def audit(
         assumptions.append("the type model")
         rank = _rank(comparisons, posterior, meta["model"], len(labels[TYPE]), seed)
         rank = rank[..., chosen, :][..., chosen]
+        if meta["options"].get("endogenous_prompts", False) and comparisons.n_states > 1:
+            assumptions.append("type_rank uses labels alone, not which prompts annotators chose, as the fit does")
     linear = None
     if meta["model"] == _LINEAR:
         assumptions.append("rewards linear in the item attributes")

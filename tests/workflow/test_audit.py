@@ -79,6 +79,7 @@ def test_the_group_says_for_every_contrast_what_identifies_it(audited):
     assert identification_words(group).startswith("identified: no, of 40 contrasts")
     assert (group["type_rank"].sel(item="x", item_other="y") == "yes").all()
     assert "the type model" in group.attrs["assumptions"]
+    assert "type_rank uses labels alone" in group.attrs["assumptions"]
 
 
 def test_probability_of_connection_is_between_nothing_and_what_the_pooled_graph_allows(audited):
