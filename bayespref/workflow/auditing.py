@@ -70,7 +70,8 @@ def audit(
     -----
     The rank of latent types is taken at five posterior draws, from up to 300 groups of three labels of one annotator.
     It uses labels alone: where the fit models prompts, these may tell types apart that labels do not, and
-    ``type_not_identified`` says only that labels do not. It is not checked for linear rewards, whose types have fewer parameters, nor beyond 300 parameters.
+    ``type_not_identified`` says only that labels do not. It is not checked for linear rewards, whose types have fewer
+    parameters, nor beyond 300 parameters.
     """
     if "disagree" not in tree.children:
         raise ValueError("tree: has no group 'disagree'; call analyse first")
