@@ -17,6 +17,8 @@ from bayespref.dims import B_WINS, TIE
 
 MOST_PAIRS = 100_000
 """Pairs of answers that agreement is computed from; beyond it, annotators, or answers of the last two, are drawn."""
+MOST_TRIADS = 1_000_000
+"""Candidate triads that circularity is computed from; beyond it, lowest items of people's triads are drawn."""
 _SCORE = np.array([1.0, 0.0, 0.5, 0.0])
 _DECIDED = np.array([1.0, 1.0, 1.0, 0.0])
 
@@ -65,7 +67,8 @@ def answer_design(
     person : int array, shape (answer,), or None
         Who answered; None where unknown: then there are no triads and no pairs of people.
     seed : int
-        Draws the people whose agreement is computed where all would give more than ``MOST_PAIRS`` pairs.
+        Draws the people whose agreement is computed where all would give more than ``MOST_PAIRS`` pairs, and the
+        triads where there are more than ``MOST_TRIADS``.
 
     Returns
     -------
@@ -82,7 +85,7 @@ def answer_design(
     none = np.zeros((0, 2), dtype=np.int64)
     triad, shared, couple = np.zeros((0, 3), dtype=np.int64), none, none[:, 0]
     if person is not None:
-        triad = _triads(state, item_a, item_b, person)
+        triad = _triads(state, item_a, item_b, person, seed)
         shared = _shared(cell, person, seed)
         owners = np.sort(np.asarray(person)[shared], axis=1)
         couple = np.unique(owners, axis=0, return_inverse=True)[1].reshape(-1)
@@ -197,7 +200,11 @@ def _ratio(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.floa
 
 
 def _triads(
-    state: NDArray[np.integer], item_a: NDArray[np.integer], item_b: NDArray[np.integer], person: NDArray[np.integer]
+    state: NDArray[np.integer],
+    item_a: NDArray[np.integer],
+    item_b: NDArray[np.integer],
+    person: NDArray[np.integer],
+    seed: int,
 ) -> NDArray[np.int64]:
     """Triads by a join: two edges that share the lower item, and the edge that closes them."""
     n_items = int(item_b.max(initial=0)) + 1
@@ -205,7 +212,15 @@ def _triads(
     key = (group.reshape(-1).astype(np.int64) * n_items + item_a) * n_items + item_b
     unique, first, count = np.unique(key, return_index=True, return_counts=True)
     unique, first = unique[count == 1], first[count == 1]
-    one, two = _pairs_within(unique // n_items)
+    lowest = unique // n_items
+    name, size = np.unique(lowest, return_counts=True)
+    candidates = size * (size - 1) // 2
+    rows = np.arange(len(unique))
+    if candidates.sum() > MOST_TRIADS:  # every triad has one lowest item, so drawing these draws whole triads
+        order = np.random.default_rng(seed).permutation(len(name))
+        drawn = order[: max(int(np.searchsorted(np.cumsum(candidates[order]), MOST_TRIADS, side="right")), 1)]
+        rows = np.flatnonzero(np.isin(lowest, name[drawn]))
+    one, two = (rows[side] for side in _pairs_within(lowest[rows]))
     middle, last = unique[one] % n_items, unique[two] % n_items
     closing = (unique[one] // n_items**2 * n_items + middle) * n_items + last
     place = np.minimum(np.searchsorted(unique, closing), max(len(unique) - 1, 0))

@@ -140,3 +140,16 @@ def test_one_or_two_who_answer_one_question_thousands_of_times_make_no_more_pair
     design = answer_design(zero, zero, zero + 1, np.arange(answers) % people)
     assert len(design.shared) <= statistics.MOST_PAIRS
     assert (len(design.shared) > 0) == (people == 2)
+
+
+def test_triads_of_a_judge_of_everything_are_drawn_whole_and_at_random(monkeypatch):
+    low, high = np.triu_indices(40, 1)
+    zero = np.zeros_like(low)
+    every = answer_design(zero, low, high, zero).triad
+    monkeypatch.setattr(statistics, "MOST_TRIADS", 2000)
+    some = answer_design(zero, low, high, zero).triad
+    assert len(every) == 40 * 39 * 38 // 6
+    assert 0 < len(some) <= 2000
+    assert {tuple(row) for row in some.tolist()} <= {tuple(row) for row in every.tolist()}
+    other = answer_design(zero, low, high, zero, seed=1).triad
+    assert {tuple(row) for row in some.tolist()} != {tuple(row) for row in other.tolist()}
