@@ -4,10 +4,10 @@ The parameters have a Gaussian posterior (moments of the draws). n labels on a c
 covariance S into S - n S v v' S / (1 + n v'S v); the mean stays, since nobody knows the answers yet. The loss of a
 region is what its choice is expected to forgo:
 
-* ``value``: sum over rivals b of the favourite a of E[(r_b - r_a)+], the expected regret of acting on the favourite
+- ``value``: sum over rivals b of the favourite a of E[(r_b - r_a)+], the expected regret of acting on the favourite
   (exact for two items, an upper bound for more), at most the cost of deferring where one is given;
-* ``variance``: mean variance of the contrasts;
-* ``lambda_min``: the largest eigenvalue of the covariance within the span of the contrasts (1 / lambda_min of the
+- ``variance``: mean variance of the contrasts;
+- ``lambda_min``: the largest eigenvalue of the covariance within the span of the contrasts (1 / lambda_min of the
   total information there, prior included).
 
 Source: expected improvement per cost as in Frazier, Powell and Dayanik (2009), *INFORMS Journal on Computing* 21;
