@@ -51,9 +51,10 @@ test-slow: dev ## statistical tests with their own budget
 	@echo "== slow tests"
 	@$(PYTEST) -n $(WORKERS) -m slow
 
-test-docstrings: dev ## the examples in the docstrings
+test-docstrings: dev ## the examples in the docstrings and on the pages
 	@echo "== examples in docstrings"
 	@$(PYTEST) --doctest-modules -q bayespref
+	@$(PYTEST) --doctest-glob='*.md' -q docs/tutorial.md docs/howto
 
 # Outside xdist: kernels started side by side race for ports.
 test-notebooks: dev ## every notebook, from its first cell to its last

@@ -7,7 +7,8 @@ A study is a thin script over the public functions, without mathematics of its o
 ``cases(**size)``
     The pieces of the work: a list of dicts of plain values, each the arguments of one ``run_case``.
 ``run_case(*, seed, **case)``
-    Records (a list of dicts of plain values) of one piece.
+    Records (a list of dicts of plain values) of one piece. Seeds differ by piece, unless the module says
+    ``SHARED_SEED = True``: its pieces then share their worlds.
 ``summary(records)``
     The table: one row a claim or a setting. Beside a column ``x`` may stand ``x_se``, its Monte-Carlo standard error.
 ``figure(table)``

@@ -26,6 +26,7 @@ from bayespref.report.plots_style import Figure
 from bayespref.workflow.blind_spots import MASSES, blind_spot_table
 
 SIZES = {"quick": {"worlds": 12}, "full": {"worlds": 60}}
+SHARED_SEED = True
 TEMPERATURES = (3.0, 1.0, 0.3, 0.1, 0.03)
 
 
@@ -54,9 +55,15 @@ def run_case(
     eps: list[float],
 ) -> list[dict[str, Any]]:
     """One row a mass and size; every piece sees the same worlds, so that rows can be compared."""
-    del seed
     table = blind_spot_table(
-        learner, eps=eps, n_comparisons=n, worlds=worlds, draws=draws, retrained=retrained, temperature=temperature
+        learner,
+        eps=eps,
+        n_comparisons=n,
+        worlds=worlds,
+        draws=draws,
+        retrained=retrained,
+        temperature=temperature,
+        seed=1000 * seed,
     )
     fit = f"{learner}, retrained" if retrained else learner
     return [

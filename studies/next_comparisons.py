@@ -32,6 +32,7 @@ from bayespref.simulate.world import World
 from bayespref.workflow import next_comparisons
 
 SIZES = {"quick": {"seeds": 6, "reps": 1}, "full": {"seeds": 20, "reps": 4}}
+SHARED_SEED = True
 BUDGET, PRIOR_SD, DRAWS = 500, 1.5, 400
 STRATEGIES = ("none", "passive", "random", "next", "next in 5 batches")
 
@@ -134,7 +135,7 @@ def regrets(world: World, tree: xr.DataTree) -> dict[str, float]:
 
 def run_case(*, seed: int, eps: float, world: int, reps: int) -> list[dict[str, Any]]:
     """All strategies in one world, each with its own answers."""
-    truth = blind_spot(eps=eps, seed=world, deployment_on_missing=1.0)
+    truth = blind_spot(eps=eps, seed=1000 * (seed - 1) + world, deployment_on_missing=1.0)
     logged, even = truth.prompt_prob * truth.type_weight, np.full(truth.missing.shape, 1 / truth.missing.size)
     base = from_codes(
         truth.comparisons.item_a,
@@ -149,7 +150,7 @@ def run_case(*, seed: int, eps: float, world: int, reps: int) -> list[dict[str, 
     records = []
     for rep in range(reps):
         for k, strategy in enumerate(STRATEGIES):
-            rng = np.random.default_rng([seed, rep, k])
+            rng = np.random.default_rng([seed, world, round(1000 * eps), rep, k])
             table = base
             if strategy in ("passive", "random"):
                 table = answered(truth, table, randomly(truth, logged if strategy == "passive" else even, rng), rng)
@@ -173,8 +174,8 @@ def summary(records: pd.DataFrame) -> pd.DataFrame:
         table[f"{column}_se"] = grouped[column].sem().to_numpy()
         for yardstick in ("passive", "random"):
             other = table[table["strategy"] == yardstick].set_index("eps")[column]
-            # No regret left at all counts as a millionth, so that the ratio stays a number.
-            table[f"{column}_{yardstick}_ratio"] = table["eps"].map(other) / table[column].clip(lower=1e-6)
+            # Infinite where no regret is left, undefined where neither has any.
+            table[f"{column}_{yardstick}_ratio"] = table["eps"].map(other) / table[column]
     return table
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
+import bayespref
 from bayespref import __version__
 from bayespref.checks import one_of
 from bayespref.files import replacing
@@ -88,7 +90,8 @@ def run_study(
     size : {"quick", "full"}
         Quick ones take less than a minute.
     seed : int
-        Seed; every piece derives its own from it, so that the order of the pieces does not matter.
+        Seed; every piece derives its own from it, so that the order of the pieces does not matter. Pieces of a study
+        with ``SHARED_SEED = True`` all get this one, so that they can share their worlds.
     out : path
         Folder for results; ``NAME/SIZE-SEED`` is made in it.
     progress : bool
@@ -107,13 +110,14 @@ def run_study(
     one_of("size", size, tuple(module.SIZES))
     folder = Path(out) / name / f"{size}-{seed}"
     (folder / "cases").mkdir(parents=True, exist_ok=True)
-    source = Path(module.__file__).read_text(encoding="utf-8")
+    shared = getattr(module, "SHARED_SEED", False)
+    code = _code_hash()
     pieces = []
     cases = module.cases(**module.SIZES[size])
     for index, case in enumerate(tqdm(cases, desc=name, disable=not progress, leave=False)):
-        kept = folder / "cases" / f"{_fingerprint(source, case, seed, index)}.parquet"
+        kept = folder / "cases" / f"{_fingerprint(code, case, seed, index)}.parquet"
         if not kept.exists():
-            own = int(np.random.SeedSequence([seed, index]).generate_state(1)[0])
+            own = seed if shared else int(np.random.SeedSequence([seed, index]).generate_state(1)[0])
             records = pd.DataFrame(module.run_case(seed=own, **case))
             with replacing(kept) as part:
                 records.to_parquet(part)
@@ -146,9 +150,21 @@ def _write(result: StudyResult, module: Any) -> None:
         part.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
 
 
-def _fingerprint(source: str, case: dict[str, Any], seed: int, index: int) -> str:
-    """Names a finished piece by all that decides its result."""
-    text = json.dumps([__version__, source, case, seed, index], sort_keys=True)
+@cache
+def _code_hash() -> str:
+    """Hash of every module of the package: a piece that other code made is not taken for finished."""
+    home = Path(bayespref.__file__).parent
+    folders = [home, *(home / name for name in ("models", "studies"))]  # these two may be links
+    files = sorted({file.resolve() for folder in folders for file in folder.rglob("*.py")})
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _fingerprint(code: str, case: dict[str, Any], seed: int, index: int) -> str:
+    """Names a finished piece by the code, the case and the seed that decide its result."""
+    text = json.dumps([code, case, seed, index], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -71,6 +71,8 @@ def held_out_units(
     who = comparisons.codes("annotator")
     place, played = np.asarray(region), np.asarray(action)
     value = as_float("score", score, ndim=1)
+    if not np.issubdtype(played.dtype, np.integer):
+        raise ValueError(f"action: must hold item codes (integers), got {played.dtype}; labels are not looked up")
     if place.shape != who.shape or played.shape != value.shape:
         raise ValueError(
             f"region, action, score: need one entry a row ({who.shape}) and one a region, got {place.shape}, "

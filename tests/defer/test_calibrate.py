@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from bayespref.comparisons import from_codes
 from bayespref.defer.calibrate import (
     conformal_risk_control,
     conformal_thresholds,
@@ -17,6 +18,7 @@ from bayespref.defer.calibrate import (
     sgr,
     upper_limit,
 )
+from bayespref.defer.heldout import held_out_units
 from bayespref.errors import REASONS, CalibrationLeakError, UncoveredRegionError
 
 SCORE = np.arange(1, 10) / 10
@@ -440,3 +442,11 @@ def test_mapies_selective_risk_controller_accepts_no_more_than_this_one(seed):
     np.testing.assert_allclose(own.p_value, exact, rtol=1e-9)
     assert (p <= rounded + 1e-12).all()  # theirs rounds n * r up, by one error at most
     assert -own.threshold <= np.min(theirs.valid_predict_params) + 1e-12
+
+
+def test_actions_given_as_labels_are_refused_not_matched_to_nothing():
+    rows = from_codes(
+        np.array([0]), np.array([1]), np.array([0]), items=("x", "y"), annotator=np.array([0]), annotators=("a",)
+    )
+    with pytest.raises(ValueError, match="action: must hold item codes"):
+        held_out_units(rows, np.zeros(1, int), np.array(["item 0"]), np.array([0.1]), seed=0)
