@@ -17,6 +17,7 @@ from scipy.special import logsumexp
 
 from bayespref.checks import at_least, finite
 from bayespref.dims import ANNOTATOR, CHAIN, DRAW
+from bayespref.posterior.tree import tree_draws
 from bayespref.posterior.verdict import Verdict
 
 K_LIMIT = 0.7
@@ -225,6 +226,7 @@ def loo_by_annotator(tree: xr.DataTree) -> xr.Dataset:
         attrs={
             "method": "leave-one-annotator-out by Pareto-smoothed importance sampling over the posterior draws",
             "unit": "annotator: all labels of an annotator together, types summed out; nats",
+            **tree_draws(tree),
             "words": verdict.words,
         },
     )

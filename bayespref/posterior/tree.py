@@ -122,6 +122,13 @@ def tree_meta(tree: xr.DataTree) -> dict[str, Any]:
     return meta
 
 
+def tree_draws(tree: xr.DataTree) -> dict[str, str]:
+    """Say, as an attribute for results made from the draws, where they come from and whether they are exact."""
+    made = tree["fit"].attrs
+    kind = "exact posterior" if int(made.get("exact", 1)) else "an approximation of the posterior"
+    return {"draws": f"{kind} ({made.get('sampler', 'nuts')})"}
+
+
 def tree_comparisons(tree: xr.DataTree) -> Comparisons:
     """Rebuild the table a tree was fitted on; a changed content is an error."""
     table = tree["constant_data"].to_dataset()

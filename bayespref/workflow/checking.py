@@ -23,7 +23,7 @@ from bayespref.fit.density import Density, make_density, map_batched
 from bayespref.models import MODELS
 from bayespref.posterior import predict
 from bayespref.posterior.sensitivity import power_scaling, sensitivity_words
-from bayespref.posterior.tree import tree_comparisons, tree_meta
+from bayespref.posterior.tree import tree_comparisons, tree_draws, tree_meta
 
 _DERIVED = ("prompt_prob", "type_weight_by_context", "type_weight_by_environment", "prompt_prob_by_environment")
 
@@ -111,10 +111,8 @@ def predictive_checks(
             rng_key=outcome_key,
             level=level,
         )
-    parameters = "prior" if prior else "posterior"
-    return checks.assign_attrs(
-        parameters=parameters, model=tree_meta(tree)["model"], seed=seed, version=bayespref.__version__
-    )
+    made = {"parameters": "prior"} if prior else {"parameters": "posterior", **tree_draws(tree)}
+    return checks.assign_attrs(made, model=tree_meta(tree)["model"], seed=seed, version=bayespref.__version__)
 
 
 def prior_sensitivity(
@@ -181,6 +179,7 @@ def prior_sensitivity(
         attrs={
             "method": "power-scaling of prior and likelihood by 0.99 and 1.01, importance weights smoothed; local: "
             "says whether a number moves with the prior, not how far another prior would move it",
+            **tree_draws(tree),
             "pareto_k": found.pareto_k,
             "words": "; ".join(verdict.words for verdict in sensitivity_words(found, labels)),
             "version": bayespref.__version__,

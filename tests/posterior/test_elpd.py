@@ -32,7 +32,8 @@ def tree_of(log_likelihood, *, named=True):
     labels = [f"u{i}" for i in range(log_likelihood.shape[2])]
     term = xr.Dataset({"label": (("chain", "draw", "annotator"), log_likelihood)}, coords={"annotator": labels})
     table = xr.Dataset({"annotator": ("comparison", np.arange(len(labels)))} if named else {})
-    return xr.DataTree.from_dict({"log_likelihood": term, "constant_data": table})
+    fit = xr.Dataset(attrs={"exact": 0, "sampler": "laplace"})
+    return xr.DataTree.from_dict({"log_likelihood": term, "constant_data": table, "fit": fit})
 
 
 def test_an_annotator_the_draws_cannot_do_without_is_named():
@@ -41,6 +42,7 @@ def test_an_annotator_the_draws_cannot_do_without_is_named():
     assert found["reliable"].values.tolist() == [True] * 40 + [False]
     assert "not reliable for 1 of 41 annotators (u40)" in found.attrs["words"]
     assert float(found["pareto_k"][40]) > 0.7
+    assert found.attrs["draws"] == "an approximation of the posterior (laplace)"
 
 
 def test_few_draws_lower_the_limit_of_k_and_too_few_leave_it_undefined():
