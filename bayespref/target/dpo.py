@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
 
-from bayespref.checks import between, finite, non_negative, positive, simplex
+from bayespref.checks import between, finite, non_negative, positive, same_shape, simplex
 
 
 def _namespace(*arrays: Any) -> Any:
@@ -55,8 +55,8 @@ def dpo_margin(
     Raises
     ------
     ValueError
-        If a completion has zero reference probability (log minus infinity), or ``beta`` is not above zero. Inside a JAX
-        trace values are not checked.
+        If shapes differ, a completion has zero reference probability (log minus infinity), or ``beta`` is not above
+        zero. Inside a JAX trace shapes are checked, values are not.
 
     Examples
     --------
@@ -76,8 +76,10 @@ def dpo_margin(
             finite(name, values)
         finite("policy_a", policy_a)
         finite("policy_b", policy_b)
-    ratio_a = xp.asarray(policy_a) - xp.asarray(reference_a)
-    return price * (ratio_a - (xp.asarray(policy_b) - xp.asarray(reference_b)))
+    policy_a, policy_b = xp.asarray(policy_a), xp.asarray(policy_b)
+    reference_a, reference_b = xp.asarray(reference_a), xp.asarray(reference_b)
+    same_shape(policy_a=policy_a, policy_b=policy_b, reference_a=reference_a, reference_b=reference_b)
+    return price * ((policy_a - reference_a) - (policy_b - reference_b))
 
 
 def weighted_dpo_loss(z: Float[ArrayLike, " n"], L: Float[ArrayLike, " n"], w: Float[ArrayLike, " n"]) -> Any:
@@ -101,7 +103,8 @@ def weighted_dpo_loss(z: Float[ArrayLike, " n"], L: Float[ArrayLike, " n"], w: F
     Raises
     ------
     ValueError
-        If a value is not finite, a label leaves [0, 1] or a weight is negative (not checked inside JAX).
+        If shapes differ; if a value is not finite, a label leaves [0, 1] or a weight is negative (values are not
+        checked inside JAX).
 
     Notes
     -----
@@ -116,8 +119,9 @@ def weighted_dpo_loss(z: Float[ArrayLike, " n"], L: Float[ArrayLike, " n"], w: F
     xp = _namespace(z, L, w)
     if xp is np:
         z, L, w = finite("z", z), between("L", L, 0.0, 1.0), finite("w", non_negative("w", w))
-    z = xp.asarray(z)
-    loss = (xp.asarray(w) * (xp.logaddexp(xp.zeros_like(z), z) - xp.asarray(L) * z)).mean()
+    z, L, w = xp.asarray(z), xp.asarray(L), xp.asarray(w)
+    same_shape(z=z, L=L, w=w)
+    loss = (w * (xp.logaddexp(xp.zeros_like(z), z) - L * z)).mean()
     return float(loss) if xp is np else loss
 
 
@@ -184,10 +188,14 @@ def doubly_robust_risk(
         z, L, w = finite("z", z), between("L", L, 0.0, 1.0), finite("w", non_negative("w", w))
         q, target_z = between("q", q, 0.0, 1.0), finite("target_z", target_z)
         target_q = between("target_q", target_q, 0.0, 1.0)
-    z, target_z = xp.asarray(z), xp.asarray(target_z)
-    if target_mass is not None and xp is np:
-        target_mass = simplex("target_mass", target_mass)
-    terms = xp.logaddexp(xp.zeros_like(target_z), target_z) - xp.asarray(target_q) * target_z
-    direct = terms.mean() if target_mass is None else (xp.asarray(target_mass) * terms).sum()
-    risk = direct - (xp.asarray(w) * (xp.asarray(L) - xp.asarray(q)) * z).mean()
+    z, L, w, q = xp.asarray(z), xp.asarray(L), xp.asarray(w), xp.asarray(q)
+    target_z, target_q = xp.asarray(target_z), xp.asarray(target_q)
+    same_shape(z=z, L=L, w=w, q=q)
+    same_shape(target_z=target_z, target_q=target_q)
+    if target_mass is not None:
+        target_mass = xp.asarray(simplex("target_mass", target_mass) if xp is np else target_mass)
+        same_shape(target_z=target_z, target_mass=target_mass)
+    terms = xp.logaddexp(xp.zeros_like(target_z), target_z) - target_q * target_z
+    direct = terms.mean() if target_mass is None else (target_mass * terms).sum()
+    risk = direct - (w * (L - q) * z).mean()
     return float(risk) if xp is np else risk

@@ -128,6 +128,31 @@ def test_bad_arguments_are_named(call, message):
         call()
 
 
+ROW, COLUMN = np.full(3, 0.5), np.full((3, 1), 0.5)
+
+
+@pytest.mark.parametrize("bad", [COLUMN, np.full(1, 0.5), 0.5])
+@pytest.mark.parametrize("place", ["L", "w", "q", "target_q", "target_mass"])
+def test_arrays_that_would_broadcast_are_refused_in_numpy_and_inside_a_trace(place, bad):
+    fields = dict.fromkeys(("L", "w", "q", "target_z", "target_q"), ROW) | {"target_mass": np.full(3, 1 / 3)}
+    fields[place] = np.ones_like(bad) if place == "target_mass" else bad
+    with pytest.raises(ValueError, match=r"shapes must agree|at least 1 axes"):
+        doubly_robust_risk(ROW, **fields)
+    with pytest.raises(ValueError, match="shapes must agree"):
+        jax.make_jaxpr(lambda z: doubly_robust_risk(z, **fields))(jnp.asarray(ROW))
+    if place in ("L", "w"):
+        pair = {name: fields[name] for name in ("L", "w")}
+        with pytest.raises(ValueError, match=rf"shapes must agree.*{place} \("):
+            weighted_dpo_loss(ROW, **pair)
+        with pytest.raises(ValueError, match=rf"shapes must agree.*{place} \("):
+            jax.make_jaxpr(lambda z: weighted_dpo_loss(z, **pair))(jnp.asarray(ROW))
+
+
+def test_log_probabilities_of_different_shapes_give_no_margin():
+    with pytest.raises(ValueError, match=r"shapes must agree.*reference_b \(3, 1\)"):
+        dpo_margin(ROW, ROW, ROW, COLUMN, 1.0)
+
+
 R_ONE, R_TWO = np.array([2.0, 0.0, -1.0]), np.array([-3.0, 0.0, 1.5])
 
 
