@@ -89,8 +89,8 @@ def weights_towards(regime: Regime, comparisons: Comparisons) -> Weights:
     TargetMixError
         If declared shares do not sum to one.
     ValueError
-        If the target has mass on a cell without rows (cells listed), propensities are missing where pairs are declared,
-        or a logged row has propensity zero.
+        If the target has mass on a cell, or on a pair of a state, without rows (listed), propensities are missing where
+        pairs are declared, or a logged row has propensity zero.
 
     Examples
     --------
@@ -108,10 +108,33 @@ def weights_towards(regime: Regime, comparisons: Comparisons) -> Weights:
     parts = [post_stratified("prompt and context", cell, target.ravel(), labels=labels, count=comparisons.weight)]
     if regime.pairs.kind != "as_logged":
         g = pair_target(regime, comparisons.states, comparisons.items)
-        g = unordered(g) if regime.pairs.order == "randomised" else g
+        either = regime.pairs.order == "randomised"
+        g = unordered(g) if either else g
+        _refuse_pairs_without_rows(target.sum(axis=1), g, comparisons, either=either)
         shown = g[comparisons.state, comparisons.item_a, comparisons.item_b]
         parts.append(known_ratio("pair", shown, comparisons.propensity))
     return combine(*parts)
+
+
+def _refuse_pairs_without_rows(state: np.ndarray, g: np.ndarray, comparisons: Comparisons, *, either: bool) -> None:
+    """Refuse target mass on a pair of a state that no row shows: no weight reaches it."""
+    seen = np.zeros(g.shape, dtype=np.bool_)
+    rows = np.asarray(comparisons.weight) > 0
+    x, a, b = (np.asarray(code)[rows] for code in (comparisons.state, comparisons.item_a, comparisons.item_b))
+    seen[x, a, b] = True
+    if either:
+        seen[x, b, a] = True
+    mass = state[:, None, None] * g
+    empty = (mass > 0) & ~seen
+    if either:
+        empty = np.triu(empty)  # each pair stands in both of its places
+    if empty.any():
+        states, items = comparisons.states, comparisons.items
+        shown = [f"({states[s]}, {items[i]}, {items[j]})" for s, i, j in np.argwhere(empty)[:20]]
+        raise ValueError(
+            f"pair: the target puts {mass[empty].sum():.3g} of its mass on {int(empty.sum())} pair(s) without a row "
+            f"(no_overlap): {shown}; collect there, or declare a target without them"
+        )
 
 
 def logged_hash(comparisons: Comparisons) -> str:

@@ -175,6 +175,31 @@ def test_target_mass_on_a_cell_nobody_asked_about_lists_the_cells(world):
         weights_towards(regime(**PRODUCT), rows)
 
 
+def test_target_mass_on_a_pair_nobody_was_shown_lists_the_pairs_of_each_state(world):
+    rows = world.comparisons
+    pair = (np.minimum(rows.item_a, rows.item_b) == 0) & (np.maximum(rows.item_a, rows.item_b) == 1)
+    bare = rows.select(~(pair & (rows.state == 2)))
+    uniform = regime(**PRODUCT, pairs={"kind": "uniform"})
+    mass = 0.25 / (rows.n_items * (rows.n_items - 1) / 2)
+    listed = r"1 pair\(s\) without a row \(no_overlap\): \['\(state 2, item 0, item 1\)'\]"
+    with pytest.raises(ValueError, match=rf"{mass:.3g} of its mass on {listed}"):
+        weights_towards(uniform, bare)
+    # A row of no weight is no row; a state without target mass, and pairs taken as logged, need none.
+    hidden = replace(rows, weight=np.where(pair & (rows.state == 2), 0.0, rows.weight))
+    with pytest.raises(ValueError, match="no_overlap"):
+        weights_towards(uniform, hidden)
+    away = PRODUCT | {"states": {"state 0": 0.5, "state 1": 0.5}}
+    assert np.isfinite(weights_towards(regime(**away, pairs={"kind": "uniform"}), bare).weight).all()
+    assert np.isfinite(weights_towards(regime(**PRODUCT), bare).weight).all()
+
+
+def test_an_order_that_was_never_shown_is_refused_where_pairs_are_as_shown(world):
+    rows = world.comparisons.select(~((world.comparisons.item_a == 1) & (world.comparisons.item_b == 0)))
+    table = [{"item_a": f"item {a}", "item_b": f"item {1 - a}", "mass": 0.5} for a in (0, 1)]
+    with pytest.raises(ValueError, match=r"0.5 of its mass on 4 pair\(s\).*\(state 0, item 1, item 0\)"):
+        weights_towards(regime(**PRODUCT, pairs={"kind": "table", "table": table, "order": "as_shown"}), rows)
+
+
 def test_missing_and_zero_propensities_are_refused_only_where_pairs_differ(world):
     bare = replace(world.comparisons, propensity=None)
     uniform = regime(**PRODUCT, pairs={"kind": "uniform"})
