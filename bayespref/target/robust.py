@@ -19,6 +19,8 @@ from bayespref.checks import as_float, positive, simplex
 from bayespref.errors import InfeasibleRestrictionError
 from bayespref.target.tilt import exponential_tilt
 
+_WITHIN, _SHARP = 1e-8, 1e-5
+
 
 class RobustPolicy(NamedTuple):
     """Policy with the best guaranteed gain.
@@ -31,15 +33,20 @@ class RobustPolicy(NamedTuple):
         Worst gain over the reference that this policy can have, J in log-odds: exact for this policy, by a linear
         program, and never below zero.
     upper : array, shape (state,)
-        No policy guarantees more: the gain of the tilt of ``reward``. ``upper - lower`` is what optimisation left.
+        No policy guarantees more: the gain of the tilt of ``reward``, which is within the bounds (to 1e-8). ``upper -
+        lower`` is what optimisation left: a better policy may exist by that much.
     reward : array, shape (state, item)
-        Least favourable averaged reward, centred, log-odds.
+        Least favourable averaged reward that was found, centred, log-odds.
+    sharp : bool array, shape (state,)
+        ``upper - lower`` is at most 1e-5 log-odds. Where it is not, the optimiser stopped early: ``lower`` still holds
+        for ``policy``, but neither is the best one.
     """
 
     policy: NDArray[np.float64]
     lower: NDArray[np.float64]
     upper: NDArray[np.float64]
     reward: NDArray[np.float64]
+    sharp: NDArray[np.bool_]
 
 
 def robust_policy(
@@ -65,6 +72,7 @@ def robust_policy(
     Returns
     -------
     RobustPolicy
+        Look at ``sharp``: False where the optimiser left more than 1e-5 log-odds.
 
     Raises
     ------
@@ -97,7 +105,7 @@ def robust_policy(
 
 def _one(
     low: NDArray[np.float64], share: NDArray[np.float64], ref: NDArray[np.float64], beta: float, state: int
-) -> tuple[NDArray[np.float64], float, float, NDArray[np.float64]]:
+) -> tuple[NDArray[np.float64], float, float, NDArray[np.float64], bool]:
     n = len(ref)
     used = np.flatnonzero(share > 0)
     rows = [_difference_rows(low[c], state, int(c)) for c in used]
@@ -120,12 +128,15 @@ def _one(
         gain, start, jac=True, method="SLSQP", constraints=[LinearConstraint(total, bounds, np.inf)],
         options={"ftol": 1e-14, "maxiter": 500},
     )  # fmt: skip
-    averaged = share[used] @ found.x.reshape(len(used), n)
+    # Whatever the optimiser says of itself, only a reward within the bounds caps what policies can guarantee.
+    best = found.x if (total @ found.x >= bounds - _WITHIN).all() else start
+    averaged = share[used] @ best.reshape(len(used), n)
     policy = exponential_tilt(averaged, ref, beta).policy
     guaranteed = _worst(policy - ref, share[used], rows) - beta * float(rel_entr(policy, ref).sum())
     if guaranteed <= 0.0:  # the reference's own bound
         policy, guaranteed = ref, 0.0
-    return policy, guaranteed, max(gain(found.x)[0], guaranteed), averaged - averaged.mean()
+    most = max(gain(best)[0], guaranteed)
+    return policy, guaranteed, most, averaged - averaged.mean(), most - guaranteed <= _SHARP
 
 
 def _difference_rows(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.optimize import linprog
+from scipy.optimize import OptimizeResult, linprog
 from scipy.special import expit, logit
 
 from bayespref.bounds.sensitivity import breakdown_gamma, odds_tilt
@@ -171,6 +171,27 @@ def test_at_gamma_one_robust_is_the_tilt_and_it_falls_back_to_the_reference_as_g
     assert np.all(np.diff(lower) <= 1e-8)
     assert lower[-1] == 0.0
     np.testing.assert_array_equal(got.policy[0], ref)
+
+
+@pytest.mark.parametrize("moved", [0.0, -5.0])
+def test_an_optimiser_that_stops_early_is_told_and_its_bounds_still_hold(monkeypatch, moved):
+    """A solver that returns its start, or a reward outside the bounds: true best gain by the solver that works."""
+    reward = np.array([[1.0, 0.2, -0.5]])
+    low = edges(expit(reward[0][:, None] - reward[0]), 1.6)[None, None]
+    ref = np.array([[0.3, 0.3, 0.4]])
+    best = robust_policy(low, [[1.0]], ref, 1.0)
+    assert best.sharp.tolist() == [True]
+
+    def stuck(_, start, **__):
+        return OptimizeResult(x=start + moved * np.array([1.0, 0.0, 0.0]), status=9, success=False)
+
+    monkeypatch.setattr("bayespref.target.robust.minimize", stuck)
+    got = robust_policy(low, [[1.0]], ref, 1.0)
+    assert got.sharp.tolist() == [False]
+    assert got.lower[0] <= best.lower[0] + 1e-9
+    assert got.upper[0] >= best.upper[0] - 1e-9
+    own = worst_gain(got.policy[0], low[0], np.ones(1), ref[0], 1.0)
+    assert got.lower[0] == pytest.approx(max(own, 0.0), abs=1e-7)
 
 
 def test_robust_policies_refuse_open_and_contradictory_bounds():
