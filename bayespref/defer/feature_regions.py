@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bayespref.checks import finite, non_negative, one_of
 from bayespref.defer.consistency import PAIR
-from bayespref.defer.features import FeaturePolicy, bin_boxes
+from bayespref.defer.features import FeaturePolicy, bin_boxes, bin_of
 from bayespref.defer.pairs import box_vertices, pair_scores, unidentified
 from bayespref.defer.policy import from_scores
 from bayespref.defer.regions import REGION, RULES
@@ -56,8 +56,8 @@ def score_feature_regions(
         Assumed largest difference of rewards, log-odds. Where the draws' differences over the questions asked exceed
         it, the smallest width they allow is used instead, and named.
     least_count : float
-        Fewest answers of a type, in a region or its mirror image, for that type's coefficients to be believed there; 0
-        says that linearity is believed everywhere it identifies a difference.
+        Fewest answers of a type, in a region or its mirror image (in the bins the policy looks up), for that type's
+        coefficients to be believed there; 0 says that linearity is believed everywhere it identifies a difference.
     level : float
         ``credible`` is the quantile of the regret at this level.
 
@@ -78,7 +78,7 @@ def score_feature_regions(
     boxes, lower, upper = bin_boxes(bins)
     corners = box_vertices(lower, upper)
     dark = unidentified(differences, answers, corners, n_min=_ROUNDING)
-    inside = _inside(differences, lower, upper) | _inside(-differences, lower, upper)
+    inside = _member(differences, bins) | _member(-differences, bins)  # in the bins the policy will look up
     inside &= (differences != 0).any(axis=1)[:, None]  # items without a difference tell nothing of any coefficient
     near = np.where(inside, 1.0, 0.0).T @ answers  # (region, type)
     far = max(least - _ROUNDING, _ROUNDING) > near.T if least > 0 else np.zeros(dark.shape, dtype=np.bool_)
@@ -174,10 +174,11 @@ def feature_policy_from(defer: xr.Dataset, *, c_defer: float, rule: str, data_ha
     return FeaturePolicy({name: tuple(ends) for name, ends in zip(features, edges, strict=True)}, rows)
 
 
-def _inside(
-    difference: NDArray[np.float64], lower: NDArray[np.float64], upper: NDArray[np.float64]
-) -> NDArray[np.bool_]:
-    """Which difference lies in which closed box, shape (question, region)."""
+def _member(difference: NDArray[np.float64], bins: Mapping[str, Sequence[float]]) -> NDArray[np.bool_]:
+    """Which difference the policy looks up in which region, shape (question, region): one region, or none."""
+    sizes = tuple(len(edges) - 1 for edges in bins.values())
+    codes = np.stack([bin_of(edges, difference[:, k]) for k, edges in enumerate(bins.values())])
+    region = np.ravel_multi_index(tuple(np.maximum(codes, 0)), sizes)
     return np.asarray(
-        ((difference[:, None] >= lower[None]) & (difference[:, None] <= upper[None])).all(axis=-1), dtype=np.bool_
+        (region[:, None] == np.arange(np.prod(sizes))) & (codes >= 0).all(axis=0)[:, None], dtype=np.bool_
     )

@@ -47,6 +47,22 @@ def bin_labels(edges: Sequence[float]) -> tuple[str, ...]:
     return tuple(f"[{low}, {high}{']' if i == last else ')'}" for i, (low, high) in enumerate(pairwise(ends)))
 
 
+def bin_of(edges: Sequence[float], difference: Float[np.ndarray, " row"]) -> NDArray[np.int64]:
+    """Bin of each difference, half-open but for the last one; ``ABSENT`` outside all, ``MISSING`` where NaN.
+
+    Examples
+    --------
+    >>> bin_of([-1, 0, 2.5], np.array([-1.0, 0.0, 2.5, 3.0, np.nan])).tolist()
+    [0, 1, 1, -1, -2]
+    """
+    ends, value = np.asarray(edges, dtype=np.float64), np.asarray(difference, dtype=np.float64)
+    last = len(ends) - 2
+    at = np.searchsorted(ends, value, side="right") - 1
+    at = np.where(value == ends[-1], last, at)
+    at = np.where((at < 0) | (at > last), ABSENT, at)
+    return np.where(np.isnan(value), MISSING, at)
+
+
 def bin_boxes(
     bins: Mapping[str, Sequence[float]],
 ) -> tuple[list[tuple[str, ...]], Float[np.ndarray, "region feature"], Float[np.ndarray, "region feature"]]:
@@ -182,7 +198,7 @@ class FeaturePolicy:
         found = dict(row)
         for name in self.edges:
             difference = _number(row.get(f"{name}_a")) - _number(row.get(f"{name}_b"))
-            at = self._place(name, np.array([difference]))[0]
+            at = bin_of(self.edges[name], np.array([difference]))[0]
             found[name] = None if at == MISSING else "outside" if at == ABSENT else bin_labels(self.edges[name])[at]
         return self.policy.explain({name: found.get(name) for name in self.policy.region})
 
@@ -246,18 +262,9 @@ class FeaturePolicy:
             for i, (name, edges) in enumerate(self.edges.items())
         }
 
-    def _place(self, name: str, difference: NDArray[np.float64]) -> NDArray[np.int64]:
-        """Bin of each difference."""
-        edges = np.asarray(self.edges[name], dtype=np.float64)
-        last = len(edges) - 2
-        at = np.searchsorted(edges, difference, side="right") - 1
-        at = np.where(difference == edges[-1], last, at)
-        at = np.where((at < 0) | (at > last), ABSENT, at)
-        return np.where(np.isnan(difference), MISSING, at)
-
     def _bin(self, name: str, first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.int64]:
         with np.errstate(invalid="ignore", over="ignore"):  # inf - inf is NaN, and NaN defers
-            at = self._place(name, first - second)
+            at = bin_of(self.edges[name], first - second)
         return np.where(at >= 0, self._code[name][np.maximum(at, 0)], at)
 
 

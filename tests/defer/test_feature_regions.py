@@ -477,6 +477,34 @@ def test_a_region_without_an_answer_is_not_believed_however_few_are_asked_for(le
     assert one_feature([1.0, 2.0], 1.5, least_count=least_count)["flag"].values.tolist() == [""]
 
 
+@pytest.mark.parametrize(
+    ("edges", "counted"),
+    [([0.0, 1.0, 2.0], [0, 5]), ([-1.0, 0.0, 1.0], [5, 5]), ([-2.0, -1.0, 0.0], [0, 5]), ([-3.0, -2.0, -1.0], [0, 5])],
+)
+def test_an_answer_on_an_edge_counts_in_the_bin_that_the_policy_looks_up(edges, counted):
+    found = one_feature(edges, 1.0)
+    assert found["n_compared"].values.tolist() == counted
+    assert found["flag"].values.tolist() == ["" if n else "no_data" for n in counted]
+
+
+def test_evidence_of_a_region_is_what_the_policy_looks_up_there_or_in_the_mirror():
+    """Differences on a grid of edges: each bin's answers counted with the policy's own words for the case."""
+    rng = np.random.default_rng(2)
+    compared, counts = rng.integers(-3, 4, size=(30, 2)).astype(float), rng.integers(1, 9, size=(30, 1)).astype(float)
+    bins, ones = {"p": [-3.0, -1.0, 0.0, 2.0], "q": [-2.0, 0.0, 1.0, 3.0]}, np.ones((2, 1, 1))
+    found = score_feature_regions(
+        np.ones((2, 1, 2)), ones, bins, compared=compared, counts=counts, range_width=9.0, least_count=1.0
+    )
+    policy = feature_policy_from(found, c_defer=1.0, rule="set_pure", data_hash="h")
+    want = dict.fromkeys(zip(found["p"].values, found["q"].values, strict=True), 0.0)
+    for x, n in zip(compared, counts[:, 0], strict=True):
+        words = [policy.explain({"p_a": s * x[0], "p_b": 0, "q_a": s * x[1], "q_b": 0}) for s in (1, -1)]
+        for p, q in want:
+            want[p, q] += n * (any(f"p '{p}'" in w and f"q '{q}'" in w for w in words) and x.any())
+    assert found["n_compared"].values.tolist() == list(want.values())
+    assert min(want.values()) < max(want.values())
+
+
 def test_items_without_a_difference_are_no_comparison_nearby():
     found = score_feature_regions(
         np.ones((4, 1, 1)),
