@@ -1,9 +1,9 @@
 """Which traits predict preferences equally well in every environment, and what such a trait encodes.
 
-A bounded search: the caller names candidate traits (each row's value of the trait times what the pair offers for it),
-and every subset up to a size is tested for one set of coefficients across environments. The traits common to all
-accepted subsets are causes of the label with the stated confidence if environments do not act on the label directly
-(Peters, Buehlmann & Meinshausen 2016, JRSS B 78, 947-1012). Nothing outside the candidates is discovered.
+A bounded search after Peters, Buehlmann & Meinshausen (2016, JRSS B 78, 947-1012): the caller names candidate traits
+(each row's value of the trait times what the pair offers for it), and every subset up to a size is tested for one set
+of coefficients across environments, none of them zero. Nothing outside the candidates is discovered, and a trait that
+is invariant need not be a cause: see `Discovery` for what holds and what does not.
 """
 
 from __future__ import annotations
@@ -34,21 +34,44 @@ class Discovery(NamedTuple):
     Attributes
     ----------
     table : DataFrame
-        One row a subset: ``traits, p_value, accepted, worst_log_loss, environment`` (held-out log-loss in the
-        environment it predicts worst, nats, and which that is).
+        One row a subset: ``traits, p_value`` (equal coefficients in all environments), ``p_effect`` (largest p-value of
+        "this coefficient of the pooled fit is zero"), ``accepted`` (``p_value`` at least and ``p_effect`` below
+        ``level``), ``reason, worst_log_loss, environment`` (held-out log-loss in the environment it predicts worst,
+        nats, and which that is). ``reason`` says why p-values are NaN: ``separated``, or ``thin`` (fewer than two
+        annotators a tested difference).
     invariant : tuple of str
-        Traits in every accepted subset. Empty where subsets without a common trait pass: then none is established.
+        Traits in every accepted subset and in every one with a ``reason`` (untested is not rejected). Empty where no
+        subset is accepted, or no candidate is shown to predict at all.
     chosen : tuple of str
-        Accepted subset of least worst-environment log-loss; empty where none is accepted.
+        Accepted subset of least worst-environment log-loss; empty where none is accepted, or no candidate is shown to
+        predict at all. A choice for prediction, without a level.
     level : float
-        Level of each test. Some true set of causes, if it is among the subsets, is rejected with at most this
-        probability, so ``invariant`` holds a non-cause with at most this probability.
+        Level of each test.
+    p_any : float
+        p-value of "no candidate predicts", one clustered score test of all; NaN where there are too few annotators.
+
+    Notes
+    -----
+    All tests are asymptotic in the number of annotators.
+
+    Guaranteed: where no candidate has a coefficient in any environment, ``invariant`` and ``chosen`` are not empty with
+    probability at most ``level``.
+
+    Under assumptions: if one of the subsets holds all causes, environments do not act on the label directly and the
+    logistic link is right, the test of invariance rejects that subset with probability at most ``level``; while it is
+    accepted, ``invariant`` holds causes only.
+
+    Not guaranteed: a set of causes with a coefficient too weak to tell from zero is not accepted, and then
+    ``invariant`` may hold a trait that is no cause, as it may where no subset holds all causes. Where environments
+    differ too little, what follows the label passes as invariant too, beside its causes. A trait that is missing from
+    ``invariant`` may be a cause.
     """
 
     table: pd.DataFrame
     invariant: tuple[str, ...]
     chosen: tuple[str, ...]
     level: float
+    p_any: float
 
 
 def discover_traits(
@@ -63,7 +86,7 @@ def discover_traits(
     n_folds: int = 5,
     seed: int,
 ) -> Discovery:
-    """Test every subset of candidate traits for coefficients that are equal across environments.
+    """Test every subset of candidate traits for coefficients that are equal across environments and not zero.
 
     Parameters
     ----------
@@ -121,38 +144,61 @@ def discover_traits(
     for size in range(1, most + 1):
         for chosen in combinations(range(len(names)), size):
             own = x[:, chosen]
-            p_value = _invariance(own, y, code, len(kinds), annotator)
+            p_value, p_effect, reason = _tests(own, y, code, len(kinds), annotator)
             loss = _held_out(own, y, code, fold)
             worst = int(np.argmax(loss))
             found.append(
-                {"traits": tuple(names[k] for k in chosen), "p_value": p_value, "accepted": bool(p_value >= level)}
+                {"traits": tuple(names[k] for k in chosen), "p_value": p_value, "p_effect": p_effect}
+                | {"accepted": p_value >= level and p_effect < level, "reason": reason}
                 | {"worst_log_loss": float(loss[worst]), "environment": kinds[worst]}
             )
     table = pd.DataFrame(found)
+    p_any = _score_p((y - 0.5)[:, None] * x, annotator)
     passed = table[table["accepted"]]
-    common = set.intersection(*(set(traits) for traits in passed["traits"])) if len(passed) else set()
-    best = () if passed.empty else tuple(passed["traits"].iloc[int(passed["worst_log_loss"].to_numpy().argmin())])
-    return Discovery(table, tuple(name for name in names if name in common), best, float(level))
+    if passed.empty or not p_any < level:
+        return Discovery(table, (), (), float(level), p_any)
+    common = set.intersection(*(set(traits) for traits in table["traits"][table["accepted"] | (table["reason"] != "")]))
+    loss = passed["worst_log_loss"].fillna(np.inf).to_numpy()
+    best = tuple(passed["traits"].iloc[int(loss.argmin())]) if np.isfinite(loss).any() else ()
+    return Discovery(table, tuple(name for name in names if name in common), best, float(level), p_any)
 
 
-def _invariance(
+def _score_p(scores: NDArray[np.float64], annotator: Int[np.ndarray, " n"]) -> float:
+    """p-value of summed scores of mean zero; NaN where annotators are too few for so many."""
+    statistic, df, clusters = score_statistic(scores, annotator)
+    return float(chi2.sf(statistic, df)) if 0 < df <= clusters / 2 else float("nan")
+
+
+def _tests(
     x: NDArray[np.float64],
     y: NDArray[np.float64],
     environment: NDArray[np.intp],
     n_environments: int,
     annotator: Int[np.ndarray, " n"],
-) -> float:
-    """p-value of equal coefficients in all environments: a clustered score test at the pooled fit."""
-    theta = linear_dpo(x, y, np.ones(len(y))).coefficient
-    if np.isnan(theta).any():
-        return float("nan")
+) -> tuple[float, float, str]:
+    """Clustered p-values at the pooled fit, or why there are none.
+
+    First "all environments have equal coefficients" (score test), then the largest of "this one is zero" (Wald).
+    """
+    fit = linear_dpo(x, y, np.ones(len(y)))
+    theta = fit.coefficient
+    if fit.reason:
+        return float("nan"), float("nan"), fit.reason
     p = expit(x @ theta)
     member = environment[:, None] == np.arange(n_environments)
-    own = member[:, :, None] * ((y - p)[:, None] * x)[:, None, :]
+    score = (y - p)[:, None] * x
+    own = member[:, :, None] * score[:, None, :]
     information = np.einsum("n,ne,nj,nk->ejk", p * (1.0 - p), member.astype(float), x, x, optimize=True)
-    explained = np.einsum("ejk,kl,nl->nej", information, np.linalg.inv(information.sum(axis=0)), own.sum(axis=1))
-    statistic, df, _ = score_statistic((own - explained).reshape(len(y), -1), annotator)
-    return float(chi2.sf(statistic, df))
+    inverse = np.linalg.inv(information.sum(axis=0))
+    explained = np.einsum("ejk,kl,nl->nej", information, inverse, score)
+    p_value = _score_p((own - explained).reshape(len(y), -1), annotator)
+    if np.isnan(p_value):
+        return p_value, p_value, "thin"
+    _, code = np.unique(np.asarray(annotator), return_inverse=True)
+    moves = np.zeros((int(code.max()) + 1, x.shape[1]))
+    np.add.at(moves, code, score @ inverse)
+    error = np.sqrt((moves**2).sum(axis=0) * len(moves) / (len(moves) - 1))
+    return p_value, float(2.0 * norm.sf(np.abs(theta) / error).max()), ""
 
 
 def _held_out(
@@ -163,7 +209,8 @@ def _held_out(
     for k in range(int(fold.max()) + 1):
         held = fold == k
         z[held] = x[held] @ linear_dpo(x[~held], y[~held], np.ones(int((~held).sum()))).coefficient
-    loss = np.logaddexp(0.0, z) - y * z
+    with np.errstate(invalid="ignore"):  # no coefficients without a fold, no loss
+        loss = np.logaddexp(0.0, z) - y * z
     return np.asarray(np.bincount(environment, loss) / np.bincount(environment))
 
 

@@ -101,6 +101,49 @@ def test_set_of_true_causes_is_rejected_as_often_as_the_level_says():
     assert np.mean(wrong) <= 0.05 + 0.046
 
 
+def candidates(seed, effect, n_traits, people=100):
+    """Independent candidate traits, of other scales in two environments; the first has the effect."""
+    rng = np.random.default_rng(seed)
+    who = np.repeat(np.arange(people), 8)
+    x = rng.normal(size=(len(who), n_traits)) * np.where(who % 2, 1.5, 1.0)[:, None]
+    label = (rng.random(len(who)) < expit(effect * x[:, 0])).astype(float)
+    return x, label, who % 2, who, [f"trait {k}" for k in range(n_traits)]
+
+
+@pytest.mark.parametrize("n_traits", [1, 3])
+def test_noise_is_invariant_or_chosen_as_seldom_as_the_level_says_and_a_true_effect_is_found(n_traits):
+    """100 worlds: a share of 5 % +- 6.6 points (three errors); zero is equal everywhere, and no finding."""
+    noise = [discover_traits(*candidates(seed, 0.0, n_traits), n_folds=2, seed=0) for seed in range(100)]
+    assert np.mean([bool(got.invariant or got.chosen) for got in noise]) <= 0.05 + 0.066
+    assert np.mean([got.table["p_value"].iloc[0] >= 0.05 for got in noise]) > 0.8
+    true = [discover_traits(*candidates(seed, 0.8, n_traits), n_folds=2, seed=0) for seed in range(30)]
+    assert np.mean([got.invariant == ("trait 0",) for got in true]) > 0.75
+    assert np.mean([got.chosen == ("trait 0",) for got in true]) > 0.75
+
+
+def test_an_undefined_fit_is_not_rejected_and_never_chosen():
+    x, label, place, who, names = candidates(0, 0.8, 2)
+    x[:, 1] = (2.0 * label - 1.0) * (0.5 + np.abs(x[:, 1]))  # predicts every label: no finite coefficient
+    got = discover_traits(x, label, place, who, names, n_folds=2, seed=0)
+    table = got.table.set_index("traits")
+    assert table["reason"].tolist() == ["", "separated", "separated"]
+    assert table.loc[[("trait 1",)], ["p_value", "p_effect"]].isna().all(axis=None)
+    assert table["accepted"].tolist() == [True, False, False]
+    assert got.chosen == ("trait 0",)
+    assert got.invariant == ()  # {trait 1} was not rejected, so trait 0 is not in all that stand
+
+
+def test_too_few_annotators_for_so_many_coefficients_test_nothing():
+    x, label, place, who, names = candidates(0, 0.8, 2)
+    six = discover_traits(x, label, place, who % 6, names, n_folds=2, seed=0)
+    assert six.table["reason"].tolist() == ["", "", ""]
+    three = discover_traits(x, label, place, who % 3, names, n_folds=2, seed=0)
+    assert three.table["reason"].tolist() == ["", "", "thin"]
+    assert three.table[["p_value", "p_effect"]].iloc[2].isna().all()
+    assert np.isnan(three.p_any)
+    assert (three.invariant, three.chosen) == ((), ())
+
+
 def test_audit_says_which_feature_a_trait_encodes():
     world = trait_environments(seed=2)
     got = audit_trait(world.trait[:, 0], world.features, ["region", "age"]).set_index("feature")
