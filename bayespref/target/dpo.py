@@ -29,6 +29,13 @@ def _namespace(*arrays: Any) -> Any:
     return np
 
 
+def _alike(xp: Any, **arrays: Any) -> tuple[Any, ...]:
+    """Arrays of one shape, which a trace knows too: broadcasting would average over pairs of rows."""
+    found = {name: xp.asarray(array) for name, array in arrays.items()}
+    same_shape(**found)
+    return tuple(found.values())
+
+
 def dpo_margin(
     policy_a: Float[ArrayLike, " n"],
     policy_b: Float[ArrayLike, " n"],
@@ -76,10 +83,10 @@ def dpo_margin(
             finite(name, values)
         finite("policy_a", policy_a)
         finite("policy_b", policy_b)
-    policy_a, policy_b = xp.asarray(policy_a), xp.asarray(policy_b)
-    reference_a, reference_b = xp.asarray(reference_a), xp.asarray(reference_b)
-    same_shape(policy_a=policy_a, policy_b=policy_b, reference_a=reference_a, reference_b=reference_b)
-    return price * ((policy_a - reference_a) - (policy_b - reference_b))
+    own_a, own_b, ref_a, ref_b = _alike(
+        xp, policy_a=policy_a, policy_b=policy_b, reference_a=reference_a, reference_b=reference_b
+    )
+    return price * ((own_a - ref_a) - (own_b - ref_b))
 
 
 def weighted_dpo_loss(z: Float[ArrayLike, " n"], L: Float[ArrayLike, " n"], w: Float[ArrayLike, " n"]) -> Any:
@@ -119,9 +126,8 @@ def weighted_dpo_loss(z: Float[ArrayLike, " n"], L: Float[ArrayLike, " n"], w: F
     xp = _namespace(z, L, w)
     if xp is np:
         z, L, w = finite("z", z), between("L", L, 0.0, 1.0), finite("w", non_negative("w", w))
-    z, L, w = xp.asarray(z), xp.asarray(L), xp.asarray(w)
-    same_shape(z=z, L=L, w=w)
-    loss = (w * (xp.logaddexp(xp.zeros_like(z), z) - L * z)).mean()
+    margin, label, weight = _alike(xp, z=z, L=L, w=w)
+    loss = (weight * (xp.logaddexp(xp.zeros_like(margin), margin) - label * margin)).mean()
     return float(loss) if xp is np else loss
 
 
@@ -188,14 +194,13 @@ def doubly_robust_risk(
         z, L, w = finite("z", z), between("L", L, 0.0, 1.0), finite("w", non_negative("w", w))
         q, target_z = between("q", q, 0.0, 1.0), finite("target_z", target_z)
         target_q = between("target_q", target_q, 0.0, 1.0)
-    z, L, w, q = xp.asarray(z), xp.asarray(L), xp.asarray(w), xp.asarray(q)
-    target_z, target_q = xp.asarray(target_z), xp.asarray(target_q)
-    same_shape(z=z, L=L, w=w, q=q)
-    same_shape(target_z=target_z, target_q=target_q)
-    if target_mass is not None:
-        target_mass = xp.asarray(simplex("target_mass", target_mass) if xp is np else target_mass)
-        same_shape(target_z=target_z, target_mass=target_mass)
-    terms = xp.logaddexp(xp.zeros_like(target_z), target_z) - target_q * target_z
-    direct = terms.mean() if target_mass is None else (target_mass * terms).sum()
-    risk = direct - (w * (L - q) * z).mean()
+    margin, label, weight, predicted = _alike(xp, z=z, L=L, w=w, q=q)
+    if target_mass is None:
+        goal, share = _alike(xp, target_z=target_z, target_q=target_q)
+    else:
+        target_mass = simplex("target_mass", target_mass) if xp is np else target_mass
+        goal, share, mass = _alike(xp, target_z=target_z, target_q=target_q, target_mass=target_mass)
+    terms = xp.logaddexp(xp.zeros_like(goal), goal) - share * goal
+    direct = terms.mean() if target_mass is None else (mass * terms).sum()
+    risk = direct - (weight * (label - predicted) * margin).mean()
     return float(risk) if xp is np else risk
