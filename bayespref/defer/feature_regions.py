@@ -179,6 +179,5 @@ def _member(difference: NDArray[np.float64], bins: Mapping[str, Sequence[float]]
     sizes = tuple(len(edges) - 1 for edges in bins.values())
     codes = np.stack([bin_of(edges, difference[:, k]) for k, edges in enumerate(bins.values())])
     region = np.ravel_multi_index(tuple(np.maximum(codes, 0)), sizes)
-    return np.asarray(
-        (region[:, None] == np.arange(np.prod(sizes))) & (codes >= 0).all(axis=0)[:, None], dtype=np.bool_
-    )
+    found = np.where(np.asarray((codes >= 0).all(axis=0)), region, -1)
+    return np.asarray(found[:, None] == np.arange(np.prod(sizes)), dtype=np.bool_)
