@@ -31,6 +31,8 @@ METHODS = {
 """Methods by name, in words. Draws of the first two converge to the posterior; the others approximate it."""
 EXACT = ("nuts", "gibbs")
 PRIOR_DRAWS = 1000
+MOST_ITEMS = 100
+"""Items up to which blocked Gibbs is the default for several types."""
 _COUNT_DRAWS = 200
 
 
@@ -72,12 +74,15 @@ class Fitted(NamedTuple):
 
 
 def choose_method(density: Density, data: ChoiceData) -> str:
-    """Fastest exact method of a model: blocked Gibbs where it applies, else NUTS."""
+    """Exact method for a model: blocked Gibbs for several types of up to 100 items where it applies, else NUTS.
+
+    A single type has nothing latent to gain from, and the cost of a sweep grows with the cube of the number of items.
+    """
     try:
-        find_blocks(density, data)
+        blocks = find_blocks(density, data)
     except ModelError:
         return "nuts"
-    return "gibbs"
+    return "gibbs" if blocks.n_types > 1 and data.n_items <= MOST_ITEMS else "nuts"
 
 
 def fit_model(

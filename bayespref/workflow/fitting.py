@@ -73,7 +73,8 @@ def fit(
     method : {"nuts", "gibbs", "laplace", "svi"}, optional
         Exact: NUTS, for every model; blocked Gibbs, for ``latent_types`` and ``single`` without decisiveness and
         without prompts by environment. Approximate, and marked so: ``laplace`` (trusted only if its Pareto k is below
-        0.7) and ``svi`` (for tables too large for the others). Default: the faster exact one, Gibbs where it applies.
+        0.7) and ``svi`` (for tables too large for the others). Default: Gibbs for several types of up to 100 items
+        where it applies, else NUTS.
     chain_method : {"sequential", "devices"}
         Chains one after the other, or one on each of JAX's devices; the draws are the same.
 

@@ -215,7 +215,18 @@ def test_fractional_answers_without_annotators_are_refused_for_several_types():
     data, _ = choice_data(table)
     with pytest.raises(ModelError, match="whole numbers"):
         find_blocks(make_density(latent_types, data, {"n_types": 2}), data)
-    assert choose_method(make_density(single, data, {}), data) == "gibbs"
+    assert find_blocks(make_density(single, data, {}), data).n_types == 1
+
+
+@pytest.mark.parametrize(("n_types", "n_items", "method"), [(2, 100, "gibbs"), (2, 101, "nuts"), (1, 2, "nuts")])
+def test_gibbs_is_the_default_for_several_types_of_not_too_many_items(n_types, n_items, method):
+    """A sweep's cost grows with the cube of the number of items, and one type leaves nothing to sum out."""
+    items = [f"i{k}" for k in range(n_items)]
+    table = from_codes(
+        np.array([0]), np.array([1]), np.array([0]), items=items, annotator=np.array([0]), annotators=["u"]
+    )
+    data, _ = choice_data(table)
+    assert choose_method(make_density(latent_types, data, {"n_types": n_types}), data) == method
 
 
 @pytest.mark.slow
