@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy.spatial import cKDTree
+from scipy import spatial
 
 from bayespref.checks import at_least, finite
 from bayespref.graph.coverage import clopper_pearson
@@ -82,7 +82,7 @@ def neighbour_support(
         )
     if not 0 < level < 1:
         raise ValueError(f"level: must lie in (0, 1), got {level!r}")
-    tree = cKDTree(here)
+    tree = spatial.KDTree(here)
     # Each collected point finds itself at distance 0 first.
     own = np.sort(np.asarray(tree.query(here, k=[k + 1])[0]).reshape(-1))
     distance = np.asarray(tree.query(there, k=[k])[0]).reshape(-1)
