@@ -8,6 +8,7 @@ from bayespref.comparisons import from_codes
 from bayespref.posterior.tree import tree_meta
 from bayespref.posterior.verdict import convergence
 
+pytestmark = pytest.mark.slow  # every table is a shape of its own to compile
 SIZES = {"chains": 2, "warmup": 20, "draws": 80, "n_starts": 2, "progress": False}
 
 
@@ -74,7 +75,6 @@ def test_answers_without_annotators_and_whole_weights_are_split_over_types():
     assert np.isfinite(tree["sample_stats"]["lp"]).all()
 
 
-@pytest.mark.slow
 def test_two_hundred_thousand_annotators():
     """Two answers each; blocked Gibbs, a few draws."""
     rng = np.random.default_rng(1)

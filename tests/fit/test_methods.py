@@ -24,6 +24,8 @@ from bayespref.posterior.store import load_fit, save_fit
 from bayespref.posterior.tree import tree_meta
 from bayespref.posterior.verdict import convergence
 
+pytestmark = pytest.mark.slow  # four methods to compile
+
 
 def two_groups(people=30, labels=12):
     """Opposite tastes over three items in one state."""
