@@ -73,12 +73,17 @@ def sample_laplace(
 
     Notes
     -----
+    Call it in 64-bit mode: in 32 bits the largest ratios can tie, and a tail of ties has no shape. Ratios are then used
+    as they are, and Pareto k is infinite.
+
     Importance ratios are smoothed by Vehtari et al. (2024, JMLR 25(72)) and resampled systematically. Other modes than
     the one given, and mass between them, are not represented whatever the ratios say.
 
     Examples
     --------
-    >>> weighted = sample_laplace(lambda x: -jnp.cosh(x).sum(), np.zeros(1), np.eye(1), (), rng_key=jax.random.key(0))
+    >>> with jax.enable_x64(True):
+    ...     key = jax.random.key(0)
+    ...     weighted = sample_laplace(lambda x: -jnp.cosh(x).sum(), np.zeros(1), np.eye(1), (), rng_key=key)
     >>> bool(weighted.pareto_k < 0.7), weighted.draws.flat.shape
     (True, (4, 1000, 1))
     """
@@ -92,7 +97,7 @@ def sample_laplace(
     ratio = target + 0.5 * np.sum(np.asarray(normal) ** 2, axis=1)
     known = np.isfinite(ratio)
     ratio = np.where(known, ratio, ratio[known].min() - _NO_WEIGHT) - ratio[known].max()
-    log_weight, pareto_k = array_stats.psislw(-ratio)  # it takes log-likelihoods, whose negatives are log-ratios
+    log_weight, pareto_k = _smoothed(ratio)
     weight = np.exp(log_weight - log_weight.max())
     weight /= weight.sum()
     points = (np.arange(size) + float(jax.random.uniform(pick_key))) / size
@@ -102,3 +107,13 @@ def sample_laplace(
     return Weighted(
         Draws(flat, {"lp": target[picked].reshape(chains, draws)}), float(pareto_k), float(1.0 / np.sum(weight**2))
     )
+
+
+def _smoothed(ratio: Float[np.ndarray, " candidate"]) -> tuple[Float[np.ndarray, " candidate"], float]:
+    """Smoothed log-ratios and Pareto k; as they are, with k infinite, where ties leave the tail without a shape."""
+    try:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            log_weight, pareto_k = array_stats.psislw(-ratio)  # it takes log-likelihoods: negative log-ratios
+    except ValueError:  # all values of the tail are the same
+        return ratio, np.inf
+    return (log_weight, float(pareto_k)) if np.isfinite(log_weight).all() else (ratio, np.inf)

@@ -221,3 +221,15 @@ assert np.array_equal(one, two), np.abs(one - two).max()
 def test_chains_on_two_devices_draw_what_one_draws():
     environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu"}
     subprocess.run([sys.executable, "-c", SCRIPT], check=True, env=environment, timeout=300)
+
+
+def test_a_tail_of_tied_ratios_is_not_trusted_and_its_draws_are_still_draws():
+    """A target that is the proposal but for a cap: the largest fifth of the ratios are equal."""
+
+    def log_joint(x):
+        return -0.5 * jnp.sum(x**2) + jnp.minimum(0.0, 1.0 - jnp.abs(x[0]))
+
+    found = sample_laplace(log_joint, np.zeros(1), np.eye(1), (), rng_key=jax.random.key(0))
+    assert np.isposinf(found.pareto_k)
+    assert np.isfinite(found.effective_size)
+    assert 0.5 < found.draws.flat.std() < 1.0
