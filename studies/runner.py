@@ -5,8 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import platform
+import time
+from datetime import UTC, datetime
 from functools import cache
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +26,9 @@ from bayespref.studies import STUDIES
 from bayespref.studies.claims import compare, read_expectations
 
 
+_NUMBERS_COME_FROM = ("jax", "numpy", "numpyro", "scipy")
+
+
 class StudyResult(NamedTuple):
     """What a study found.
 
@@ -35,6 +42,8 @@ class StudyResult(NamedTuple):
         The table.
     verdict : DataFrame
         One row a claim, see :func:`bayespref.studies.claims.compare`.
+    cpu_seconds : float
+        Processor time of its pieces, those of an earlier, interrupted run included.
     folder : pathlib.Path
         Holds ``table.parquet``, ``figure.svg``, ``figure.png``, ``verdict.json`` and ``cases/``.
     """
@@ -44,6 +53,7 @@ class StudyResult(NamedTuple):
     seed: int
     table: pd.DataFrame
     verdict: pd.DataFrame
+    cpu_seconds: float
     folder: Path
 
     @property
@@ -118,13 +128,16 @@ def run_study(
         kept = folder / "cases" / f"{_fingerprint(code, case, seed, index)}.parquet"
         if not kept.exists():
             own = seed if shared else int(np.random.SeedSequence([seed, index]).generate_state(1)[0])
+            began = time.process_time()
             records = pd.DataFrame(module.run_case(seed=own, **case))
+            records.attrs["cpu_seconds"] = time.process_time() - began
             with replacing(kept) as part:
                 records.to_parquet(part)
         pieces.append(pd.read_parquet(kept))
     table = module.summary(pd.concat(pieces, ignore_index=True))
     claims = read_expectations(Path(__file__).parent / "expectations" / f"{name.replace('-', '_')}.toml")
-    result = StudyResult(name, size, seed, table, compare(table, claims, size=size), folder)
+    cpu_seconds = sum(piece.attrs["cpu_seconds"] for piece in pieces)
+    result = StudyResult(name, size, seed, table, compare(table, claims, size=size), cpu_seconds, folder)
     _write(result, module)
     return result
 
@@ -143,8 +156,11 @@ def _write(result: StudyResult, module: Any) -> None:
         "size": result.size,
         "seed": result.seed,
         "version": __version__,
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in _NUMBERS_COME_FROM},
+        "date": datetime.now(UTC).date().isoformat(),
+        "cpu_seconds": round(result.cpu_seconds, 1),
         "agrees": result.agrees,
-        "claims": json.loads(result.verdict.to_json(orient="records")),
+        "claims": json.loads(result.verdict.to_json(orient="records", double_precision=15)),
     }
     with replacing(result.folder / "verdict.json") as part:
         part.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
