@@ -25,7 +25,6 @@ from bayespref.files import replacing
 from bayespref.studies import STUDIES
 from bayespref.studies.claims import compare, read_expectations
 
-
 _NUMBERS_COME_FROM = ("jax", "numpy", "numpyro", "scipy")
 
 
