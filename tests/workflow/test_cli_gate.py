@@ -5,8 +5,8 @@ import json
 import pandas as pd
 import pytest
 
-from bayespref.cli import check as check_command
 from bayespref.cli import main
+from bayespref.cli.check import check as check_command
 from bayespref.data.deployed import read_deployed
 from bayespref.errors import TableError
 

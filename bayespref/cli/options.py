@@ -1,0 +1,97 @@
+"""Options and arguments that several verbs share, and what they stand for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from bayespref.comparisons import Comparisons
+
+Table = Annotated[Path, typer.Argument(help="Table of comparisons: .csv, .parquet or .jsonl.", show_default=False)]
+Tree = Annotated[Path, typer.Argument(help="A fit saved by `bayespref fit` or `run` (.nc).", show_default=False)]
+AdapterOption = Annotated[str | None, typer.Option(help="Shape of the table, e.g. labels (1 = item_a preferred).")]
+ColumnOption = Annotated[
+    list[str] | None, typer.Option("--column", help="canonical=column, e.g. annotator=rater_id; repeat for more.")
+]
+FeatureOption = Annotated[
+    list[str] | None, typer.Option("--feature", help="Item attribute in columns NAME_a and NAME_b; repeat for more.")
+]
+ModelOption = Annotated[str, typer.Option(help="single, latent_types, linear_types, pooled_types or latent_traits.")]
+TypesOption = Annotated[int | None, typer.Option("--types", help="Number of latent types.")]
+SeedOption = Annotated[int, typer.Option(help="Seed; the same seed gives the same draws.")]
+RangeOption = Annotated[
+    tuple[float, float], typer.Option("--range", help="Assumed range of rewards, log-odds; widened where refuted.")
+]
+CostOption = Annotated[float, typer.Option("--cost", help="Cost of deferring, log-odds of reward.")]
+ItemOption = Annotated[list[str] | None, typer.Option("--item", help="Item to decide among; repeat (default: all).")]
+RegionOption = Annotated[str, typer.Option(help="What a decision sees: state, or state_type.")]
+NewRangeOption = Annotated[
+    tuple[float, float] | None, typer.Option("--range", help="Assumed range of rewards, log-odds.", show_default=False)
+]
+NewRegionOption = Annotated[str | None, typer.Option("--regions", help="state, or state_type.", show_default=False)]
+JsonOption = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
+OutOption = Annotated[Path, typer.Option("--out", help="File to write.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", help="No progress bars.")]
+
+
+def read_table(table: Path, adapter: str | None, column: list[str] | None, feature: list[str] | None) -> Comparisons:
+    """Table of comparisons, columns mapped as `--column` says."""
+    from bayespref.data.table import read_comparisons
+
+    return read_comparisons(table, adapter=adapter, columns=column_map(column) or None, features=feature or None)
+
+
+def column_map(column: list[str] | None) -> dict[str, str | None]:
+    """Turn `canonical=column` pairs into a mapping; nothing after the sign drops the column."""
+    columns: dict[str, str | None] = {}
+    for pair in column or []:
+        name, separator, source = pair.partition("=")
+        if not separator:
+            raise ValueError(f"--column: write canonical=column, got {pair!r}")
+        columns[name] = source or None
+    return columns
+
+
+def numbers(option: str, pairs: list[str] | None) -> float | dict[str, float]:
+    """One where nothing is named, else name -> number."""
+    named = {}
+    for pair in pairs or []:
+        name, separator, number = pair.partition("=")
+        try:
+            named[name] = float(number)
+        except ValueError:
+            separator = ""
+        if not separator:
+            raise ValueError(f"{option}: write name=number, got {pair!r}")
+    return named or 1.0
+
+
+def model_options(types: int | None) -> dict[str, Any]:
+    """Keyword arguments of the model."""
+    return {} if types is None else {"n_types": types}
+
+
+def analysed(
+    path: Path, reward_range: tuple[float, float] | None, items: list[str] | None, regions: str | None
+) -> xr.DataTree:
+    """A saved fit, analysed anew where it was not, or where an option replaces what it was analysed with."""
+    from bayespref.posterior.store import load_fit
+    from bayespref.workflow import analyse
+
+    tree = load_fit(path)
+    given: dict[str, Any] = {"reward_range": reward_range, "items": items, "regions": regions}
+    changed = {name: value for name, value in given.items() if value is not None}
+    return tree if "defer" in tree.children and not changed else analyse(tree, **changed)
+
+
+def say_verdicts(tree: xr.DataTree) -> None:
+    """Print what convergence says of a fit, a line a verdict."""
+    from bayespref.posterior.verdict import convergence
+
+    for verdict in convergence(tree):
+        typer.echo(verdict.words)
