@@ -28,6 +28,7 @@ STUDIES = (
     "dr",
     "hh-confounding",
     "next-comparisons",
+    "proxy-quality",
     "telemetry",
     "two-worlds",
 )

@@ -9,7 +9,8 @@ moderate disagreement on it can lose more than no weights. Types fitted (observe
 annotator) and then tilted lose nothing in the population, and little in a table.
 
 Does not show: that latent types are found with one label an annotator (they are not identified then), or when the
-number of types is wrong. The even target needs no anchor for latent labels; any other does.
+number of types is wrong (what an imperfect proxy of the type does is the study of proxy quality). The even target needs
+no anchor for latent labels; any other does.
 
 Where sources err: weighted DPO's minimiser is said to be the tilt of the type-averaged reward, and the gap between
 naive and weighted to grow with confounding and disagreement. Both fail under effect modification.
@@ -23,7 +24,6 @@ import jax
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from bayespref.choice import choice_data
 from bayespref.comparisons import Comparisons
@@ -37,7 +37,8 @@ from bayespref.simulate.world import World
 from bayespref.studies.runner import mean_and_error
 from bayespref.target.fitdpo import pair_wins, tabular_dpo
 from bayespref.target.importance import combine, post_stratified
-from bayespref.target.tilt import average_reward, exponential_tilt, welfare
+from bayespref.target.population import expected_wins, mass_by_proxy, weighted_mass, welfare_lost
+from bayespref.target.tilt import average_reward
 
 SIZES = {
     "quick": {"repetitions": 6, "latent": 0, "alphas": [2.0]},
@@ -45,8 +46,8 @@ SIZES = {
 }
 RIDGE = 0.5
 """Of every fit to a table, in comparisons: at alpha 4 some completion always wins in a small cell."""
-EVEN, REFERENCE = np.full((4, 2), 0.5), np.full((4, 3), 1.0 / 3.0)
-KAPPAS, FLIPS = (0.0, 0.5, 0.9, 0.99), (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
+EVEN, TARGET, REFERENCE = np.full((4, 2), 0.5), np.full((4, 2), 0.125), np.full((4, 3), 1.0 / 3.0)
+KAPPAS = (0.0, 0.5, 0.9, 0.99)
 
 
 def cases(*, repetitions: int, latent: int, alphas: list[float]) -> list[dict[str, Any]]:
@@ -76,14 +77,14 @@ def run_case(*, seed: int, kind: str, alpha: float, repetitions: int) -> list[di
 
 def summary(records: pd.DataFrame) -> pd.DataFrame:
     """Mean loss and its error, by setting and method."""
-    table = mean_and_error(records, ["kind", "alpha", "kappa", "beta", "flip", "method"])
+    table = mean_and_error(records, ["kind", "alpha", "kappa", "beta", "method"])
     # Population rows have no Monte-Carlo error, and a single fit claims no allowance for it.
     return table.assign(loss_se=table["loss_se"].fillna(0.0))
 
 
 def figure(table: pd.DataFrame) -> Figure:
     """Population loss at alpha 2 against kappa."""
-    own = table[(table["kind"] == "population") & (table["alpha"] == 2) & (table["beta"] == 1) & (table["flip"] == 0)]
+    own = table[(table["kind"] == "population") & (table["alpha"] == 2) & (table["beta"] == 1)]
     return curves(
         own,
         x="kappa",
@@ -96,38 +97,28 @@ def figure(table: pd.DataFrame) -> Figure:
 
 
 def _row(**setting: Any) -> dict[str, Any]:
-    return {"beta": 1.0, "flip": 0.0} | setting
+    return {"beta": 1.0} | setting
 
 
 def _loss(score: NDArray[np.float64], world: World, beta: float = 1.0) -> float:
-    """Welfare the tilt of a score loses against the best policy under the true rewards."""
-    policy = exponential_tilt(score, REFERENCE, beta).policy
-    got = welfare(policy, average_reward(world.reward, EVEN), REFERENCE, beta, np.full(4, 0.25))
-    return float(got.best - got.value)
+    return welfare_lost(score, world.reward, TARGET, REFERENCE, beta)
 
 
 def _population() -> list[dict[str, Any]]:
     rows = []
-    settings = [(a, k, 1.0, 0.0) for a in (0.0, 1.0, 2.0, 4.0) for k in KAPPAS]
-    settings += [(2.0, k, 0.3, 0.0) for k in KAPPAS] + [(2.0, 0.9, 1.0, flip) for flip in FLIPS[1:]]
-    for alpha, kappa, beta, flip in settings:
+    settings = [(a, k, 1.0) for a in (0.0, 1.0, 2.0, 4.0) for k in KAPPAS]
+    for alpha, kappa, beta in [*settings, *[(2.0, k, 0.3) for k in KAPPAS]]:
         world = hh_confounding(alpha=alpha, kappa=kappa, n_annotators=1)
-        setting = {"kind": "population", "alpha": alpha, "kappa": kappa, "beta": beta, "flip": flip}
         joint = world.prompt_prob * world.type_weight
-        proxy = joint[:, :, None] * np.array([[1.0 - flip, flip], [flip, 1.0 - flip]])
-        weighted = (proxy * (0.125 / proxy.sum(axis=1))[:, None, :]).sum(axis=2)
+        weighted = weighted_mass(mass_by_proxy(joint, np.eye(2)), TARGET)
         fits = {
-            "naive": tabular_dpo(_average_wins(joint, world)).score,
-            "weighted": tabular_dpo(_average_wins(weighted, world)).score,
+            "naive": tabular_dpo(expected_wins(joint, world.reward)).score,
+            "weighted": tabular_dpo(expected_wins(weighted, world.reward)).score,
             "typed": average_reward(world.reward, EVEN),
         }
+        setting = {"kind": "population", "alpha": alpha, "kappa": kappa, "beta": beta}
         rows += [_row(**setting, method=method, loss=_loss(score, world, beta)) for method, score in fits.items()]
     return rows
-
-
-def _average_wins(joint: NDArray[np.float64], world: World) -> NDArray[np.float64]:
-    """Expected wins per state and ordered pair at mass ``joint`` of (state, type), all pairs equally likely."""
-    return np.asarray(np.einsum("sc,scab->sab", joint, expit(world.contrast)) / 6.0)
 
 
 def _finite(world: World) -> dict[str, NDArray[np.float64]]:
@@ -135,7 +126,7 @@ def _finite(world: World) -> dict[str, NDArray[np.float64]]:
     rows = world.comparisons
     state, kind = rows.state.astype(int), rows.codes("context").astype(int)
     label, pair = (rows.outcome == 0).astype(float), (rows.item_a, rows.item_b)
-    weight = combine(post_stratified("prompt and type", state * 2 + kind, np.full(8, 0.125))).weight
+    weight = combine(post_stratified("prompt and type", state * 2 + kind, TARGET.ravel())).weight
     typed = tabular_dpo(pair_wins(state * 2 + kind, *pair, label, n_states=8, n_items=3), ridge=RIDGE).score
     return {
         "naive": tabular_dpo(pair_wins(state, *pair, label, n_states=4, n_items=3), ridge=RIDGE).score,
