@@ -24,6 +24,7 @@ if __name__ != "bayespref.studies":
 STUDIES = (
     "blind-spot",
     "adaptive-design",
+    "correlation-flip",
     "correlation-sweep",
     "dr",
     "hh-confounding",
