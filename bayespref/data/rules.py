@@ -23,23 +23,31 @@ class Broken(NamedTuple):
 
     column: str
     rule: str
-    rows: NDArray[np.intp]
-    """Row numbers, from 0."""
-    first: dict[int, str]
-    """Values of the first bad rows, as written in Python."""
+    count: int
+    """Number of rows."""
+    first: dict[str, str]
+    """Values of the first bad rows, as written in Python, by row number (from 0) or another name of the row."""
     detail: str
 
     def __str__(self) -> str:
         shown = ", ".join(f"{row}: {value}" for row, value in self.first.items())
         detail = f" ({self.detail})" if self.detail else ""
-        return f"- {self.column}: {self.rule}; {len(self.rows)} bad row(s){detail}, first {{{shown}}}"
+        return f"- {self.column}: {self.rule}; {self.count} bad row(s){detail}, first {{{shown}}}"
 
 
 class Rules:
-    """Broken rules found so far: whole columns (always an error) and rows (an error, or dropped on request)."""
+    """Broken rules found so far: whole columns (always an error) and rows (an error, or dropped on request).
 
-    def __init__(self, n_rows: int) -> None:
+    Where a line stands for several rows of the table (equal ones, counted), ``stands_for`` says how many, and ``name``
+    what to call the first of them.
+    """
+
+    def __init__(
+        self, n_rows: int, *, stands_for: NDArray[np.int64] | None = None, name: Callable[[int], str] = str
+    ) -> None:
         self.bad = np.zeros(n_rows, dtype=bool)
+        self.stands_for = np.ones(n_rows, dtype=np.int64) if stands_for is None else stands_for
+        self.name = name
         self.broken: list[Broken] = []
         self.columns: list[str] = []
 
@@ -48,9 +56,8 @@ class Rules:
     ) -> None:
         """Note the rows that break a rule; none is no violation."""
         if bad.any():
-            where = np.flatnonzero(bad)
-            first = {int(row): _short(show(int(row))) for row in where[:_SHOWN]}
-            self.broken.append(Broken(column, rule, where, first, detail))
+            first = {self.name(int(row)): short(show(int(row))) for row in np.flatnonzero(bad)[:_SHOWN]}
+            self.broken.append(Broken(column, rule, int(self.stands_for[bad].sum()), first, detail))
             self.bad |= bad
 
     def column(self, message: str) -> None:
@@ -70,11 +77,11 @@ class Rules:
     def as_record(self) -> dict[str, Any]:
         """JSON-able record of the broken rows."""
         return {
-            "rows": int(self.bad.sum()),
+            "rows": int(self.stands_for[self.bad].sum()),
             "rules": {
                 f"{broken.column}: {broken.rule}": {
-                    "count": len(broken.rows),
-                    "first_rows": {str(row): value for row, value in broken.first.items()},
+                    "count": broken.count,
+                    "first_rows": dict(broken.first),
                 }
                 | ({"detail": broken.detail} if broken.detail else {})
                 for broken in self.broken
@@ -82,7 +89,8 @@ class Rules:
         }
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
+    """Value as written in Python, cut where it is long."""
     shown = repr(value)
     return shown if len(shown) <= 60 else shown[:57] + "..."
 

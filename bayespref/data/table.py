@@ -109,8 +109,8 @@ def read_comparisons(
     if shape is not None:
         origin |= dict.fromkeys(shape.gives, ", ".join(used[name] for name in shape.needs))
         rule = shape.rule if "outcome" in shape.gives else ""
-    parsed = _parse(view, origin, names, rule, source.text)
-    rules = parsed.rules
+    rules = Rules(n_rows)
+    parsed = parse_columns(view, rules, origin, names, outcome_rule=rule, text=source.text)
     provenance: dict[str, Any] = {
         "source": source.name,
         "adapter": adapter,
@@ -125,14 +125,15 @@ def read_comparisons(
             raise TableError(f"no row is left after dropping bad ones; {rules.text()}")
         provenance["dropped"] = rules.as_record()
         warnings.warn(f"dropped {int(rules.bad.sum())} of {n_rows} rows: {rules.text()}", stacklevel=2)
-    built = _build(parsed, names, provenance)
-    for dim in ("item", *LABELLED):
-        for message in _label_warnings(dim, built.labels(dim)):
-            warnings.warn(message, stacklevel=2)
+    built = build_comparisons(parsed, names, provenance)
+    for message in label_warnings(built):
+        warnings.warn(message, stacklevel=2)
     return built
 
 
-class _Parsed(NamedTuple):
+class Parsed(NamedTuple):
+    """Columns of a table as codes and numbers, and the rules that its rows break."""
+
     rules: Rules
     items: tuple[NDArray[np.int32], NDArray[np.int32]] | None
     item_labels: tuple[str, ...]
@@ -144,11 +145,38 @@ class _Parsed(NamedTuple):
     """Attributes by row, shape (2, row, feature)."""
 
 
-def _parse(
-    view: Mapping[str, Any], origin: Mapping[str, str], features: tuple[str, ...], outcome_rule: str, text: bool
-) -> _Parsed:
-    n_rows = len(next(iter(view.values())))
-    rules = Rules(n_rows)
+def parse_columns(
+    view: Mapping[str, Any],
+    rules: Rules,
+    origin: Mapping[str, str],
+    features: tuple[str, ...],
+    *,
+    outcome_rule: str,
+    text: bool,
+) -> Parsed:
+    """Read canonical columns, and note every rule that is broken.
+
+    Parameters
+    ----------
+    view : mapping of str to pyarrow array, shape (row,)
+        Columns by canonical name.
+    rules : Rules
+        Where broken rules are noted.
+    origin : mapping of str to str
+        Canonical name -> name in the table, for messages.
+    features : tuple of str
+        Names of item attributes.
+    outcome_rule : str
+        What an outcome must look like; "" for the canonical labels.
+    text : bool
+        Whether every value is text, as in CSV.
+
+    Raises
+    ------
+    TableError
+        If a column is unusable as a whole.
+    """
+    n_rows = len(rules.bad)
 
     def shown(name: str) -> str:
         return name if origin.get(name, name) == name else f"{name} (column {origin[name]!r})"
@@ -230,7 +258,7 @@ def _parse(
     )
     rules.raise_columns()
     kept = {name: values for name, values in numeric.items() if values is not None}
-    return _Parsed(rules, items, item_labels, outcome, by_label, kept, position, by_row)
+    return Parsed(rules, items, item_labels, outcome, by_label, kept, position, by_row)
 
 
 def _choices(
@@ -243,7 +271,8 @@ def _choices(
     codes: NDArray[np.int8] = np.array([*place, 0], dtype=np.int8)[coded.codes]
     unknown = codes < 0
     if unknown.any():
-        counts = np.bincount(coded.codes[unknown], minlength=len(coded.labels))
+        stand = rules.stands_for[unknown]
+        counts = np.bincount(coded.codes[unknown], stand, len(coded.labels)).astype(np.int64)
         order = np.argsort(-counts, kind="stable")[: 2 * _SHOWN]
         detail = ", ".join(f"{coded.labels[i]!r} {counts[i]} times" for i in order.tolist() if counts[i])
         if np.count_nonzero(counts) > 2 * _SHOWN:
@@ -254,7 +283,14 @@ def _choices(
     return codes
 
 
-def _build(parsed: _Parsed, features: tuple[str, ...], provenance: dict[str, Any]) -> Comparisons:
+def build_comparisons(parsed: Parsed, features: tuple[str, ...], provenance: dict[str, Any]) -> Comparisons:
+    """Build the table from the rows that break no rule.
+
+    Raises
+    ------
+    TableError
+        If weights overflow or are all zero, or an item has several values of one attribute.
+    """
     keep = ~parsed.rules.bad
     by_row = None if parsed.features is None else parsed.features[:, keep]
     table = None
@@ -327,16 +363,17 @@ def _item_features(
     return table
 
 
-def _label_warnings(dim: str, labels: tuple[str, ...]) -> list[str]:
+def label_warnings(comparisons: Comparisons) -> list[str]:
+    """Say which labels look like the same thing written twice, or like a missing value."""
     messages = []
-    groups = look_alikes(labels)
-    if groups:
-        shown = "; ".join(" and ".join(ascii(label) for label in group) for group in groups[:_SHOWN])
-        messages.append(
-            f"{dim}: {len(groups)} group(s) of labels differ only in case, whitespace or Unicode form and are kept "
-            f"apart: {shown}. Unify them before reading if they mean the same."
-        )
-    missing = look_missing(labels)
-    if missing:
-        messages.append(f"{dim}: the label(s) {missing} read like a missing value turned into text, and are kept")
+    for dim in ("item", *LABELLED):
+        labels = comparisons.labels(dim)
+        if groups := look_alikes(labels):
+            shown = "; ".join(" and ".join(ascii(label) for label in group) for group in groups[:_SHOWN])
+            messages.append(
+                f"{dim}: {len(groups)} group(s) of labels differ only in case, whitespace or Unicode form and are kept "
+                f"apart: {shown}. Unify them before reading if they mean the same."
+            )
+        if missing := look_missing(labels):
+            messages.append(f"{dim}: the label(s) {missing} read like a missing value turned into text, and are kept")
     return messages
