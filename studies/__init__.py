@@ -32,6 +32,7 @@ STUDIES = (
     "proxy-quality",
     "telemetry",
     "two-worlds",
+    "weight-frontier",
 )
 """Names of the studies; ``blind-spot`` is the module ``bayespref.studies.blind_spot``."""
 

@@ -180,3 +180,38 @@ def welfare_lost(
     averaged = average_reward(reward, share / state[:, None])
     got = welfare(exponential_tilt(score, reference, beta).policy, averaged, reference, beta, state)
     return float(got.best - got.value)
+
+
+def target_risk(
+    score: Float[np.ndarray, "*lead state item"], wins: Float[np.ndarray, "state item item_other"]
+) -> Float[np.ndarray, "*lead"]:
+    """Risk of a score in a population: the mean DPO loss per comparison, nats.
+
+    Parameters
+    ----------
+    score : array, shape (..., state, item)
+        Log-odds.
+    wins : array, shape (state, item, item)
+        Expected wins (:func:`expected_wins`) of the target.
+
+    Returns
+    -------
+    array, shape (...)
+        Sum of ``wins[a, b] softplus(score[b] - score[a])`` over the total of ``wins``.
+
+    Raises
+    ------
+    ValueError
+        If shapes disagree or ``wins`` are negative.
+
+    Examples
+    --------
+    >>> even = expected_wins(np.array([[1.0]]), np.array([[[0.0, 0.0]]]))
+    >>> target_risk(np.zeros((1, 2)), even).round(4)
+    np.float64(0.6931)
+    """
+    z, won = finite("score", score), non_negative("wins", finite("wins", wins))
+    if z.ndim < 2 or won.shape != (*z.shape[-2:], z.shape[-1]):
+        raise ValueError(f"score, wins: need (..., state, item) and (state, item, item), got {z.shape} and {won.shape}")
+    loss = np.logaddexp(0.0, z[..., None, :] - z[..., :, None])
+    return np.asarray((won * loss).sum(axis=(-1, -2, -3)) / won.sum())

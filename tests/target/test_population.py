@@ -6,8 +6,8 @@ from scipy.optimize import minimize
 
 from bayespref.errors import TargetMixError
 from bayespref.simulate.scenarios import hh_confounding
-from bayespref.target.fitdpo import pair_wins
-from bayespref.target.population import expected_wins, mass_by_proxy, weighted_mass, welfare_lost
+from bayespref.target.fitdpo import pair_wins, tabular_dpo
+from bayespref.target.population import expected_wins, mass_by_proxy, target_risk, weighted_mass, welfare_lost
 
 EVEN, REFERENCE = np.full((4, 2), 0.125), np.full((4, 3), 1 / 3)
 NOISY = np.array([[0.8, 0.2], [0.3, 0.7]])
@@ -67,6 +67,24 @@ def test_welfare_lost_is_that_of_a_direct_search_for_the_best_policy():
     assert welfare_lost(score, reward, target, reference, beta) == pytest.approx(value(best) - value(played), abs=1e-8)
 
 
+def test_target_risk_is_the_mean_loss_of_many_labels_and_least_at_the_fit():
+    rng = np.random.default_rng(2)
+    mass, reward = rng.dirichlet(np.ones(6)).reshape(3, 2), rng.normal(size=(3, 2, 3))
+    wins, score = expected_wins(mass, reward), rng.normal(size=(3, 3))
+    n = 400_000
+    cell = rng.choice(6, size=n, p=mass.ravel())
+    a, step = rng.integers(0, 3, n), rng.integers(1, 3, n)
+    b, state = (a + step) % 3, cell // 2
+    gap = reward[state, cell % 2, a] - reward[state, cell % 2, b]
+    won = rng.random(n) < 1 / (1 + np.exp(-gap))
+    z = np.where(won, 1, -1) * (score[state, a] - score[state, b])
+    loss = np.log1p(np.exp(-z))
+    assert target_risk(score, wins) == pytest.approx(loss.mean(), abs=5 * loss.std() / np.sqrt(n))
+    best = tabular_dpo(wins).score
+    others = best + 0.3 * rng.normal(size=(50, 3, 3))
+    assert (target_risk(others, wins) > target_risk(best, wins)).all()
+
+
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
@@ -74,6 +92,7 @@ def test_welfare_lost_is_that_of_a_direct_search_for_the_best_policy():
         (lambda: expected_wins(-np.ones((2, 3)), np.zeros((2, 3, 4))), ValueError, "mass"),
         (lambda: expected_wins(np.ones((2, 3)), np.zeros((2, 3, 4)), np.ones((3, 3))), ValueError, "pair_prob"),
         (lambda: mass_by_proxy(np.ones((2, 2)), np.eye(2)), TargetMixError, "joint"),
+        (lambda: target_risk(np.zeros((2, 3)), np.ones((2, 3, 2))), ValueError, "score, wins"),
         (lambda: mass_by_proxy(EVEN, np.ones((2, 2))), TargetMixError, "proxy"),
         (lambda: weighted_mass(mass_by_proxy(EVEN, np.eye(2)), np.ones((4, 2))), TargetMixError, "target"),
         (lambda: weighted_mass(mass_by_proxy(EVEN, np.eye(2)), np.full((4, 1), 0.25)), ValueError, "shape"),
