@@ -12,7 +12,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from html import escape
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -20,6 +19,7 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 
 from bayespref.dims import OUTCOMES, TIE
+from bayespref.display import block
 from bayespref.errors import TableError
 
 if TYPE_CHECKING:
@@ -332,10 +332,11 @@ class Comparisons:
         return rows
 
     def _repr_html_(self) -> str:
-        body = "".join(f"<tr><th scope='row'>{escape(n)}</th><td>{escape(v)}</td></tr>" for n, v in self._summary())
         dropped = self.provenance.get("dropped")
-        note = f"<p>Dropped on reading: {escape(json.dumps(dropped))}</p>" if dropped else ""
-        return f"<table><caption>Comparisons</caption>{body}</table>{note}"
+        notes = [f"Dropped on reading: {json.dumps(dropped)}"] if dropped else []
+        said = f"{self.weight.sum():,.6g} comparisons of {self.n_items:,} items"
+        step = "bayespref.check(table) says what they can tell"
+        return block("Comparisons", said, [step], ("What", "How many"), self._summary(), notes=notes)
 
 
 _OPTIONAL_ROWS = ("annotator", "context", "environment", "position", "propensity", "timestamp", "strength")

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike, NDArray
 
 from bayespref.checks import finite, non_negative
+from bayespref.display import shown
 
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 """Levels of the quantiles that `tail` reports."""
@@ -84,6 +85,10 @@ def clip(w: Float[np.ndarray, "*lead n"], cap: float) -> Float[np.ndarray, "*lea
     return np.minimum(values, limit)
 
 
+@shown(
+    "n_eff {n_eff}, top 1 % carries {top_share}",
+    next_step="a mean off one means wrong propensities; a heavy tail means a few rows decide",
+)
 class Tail(NamedTuple):
     """How far a few rows carry a weighted mean.
 

@@ -15,7 +15,19 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 STAGES = ["data", "graph", "fit", "posterior", "disagree", "bounds", "defer", "design", "target", "simulate", "report"]
-BASE = ["dims", "errors", "checks", "files", "comparisons", "choice", "information", "weights"]
+BASE = [
+    "dims",
+    "reasons",
+    "errors",
+    "display",
+    "checks",
+    "files",
+    "provenance",
+    "comparisons",
+    "choice",
+    "information",
+    "weights",
+]
 LINKED = ("models", "studies")
 """Folders beside the package that are shipped inside it, through a link."""
 JOINERS = ("workflow", "cli", "studies", "__main__")

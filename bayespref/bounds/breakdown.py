@@ -14,8 +14,13 @@ from scipy import sparse
 from bayespref.bounds.lp import minimise
 from bayespref.bounds.restrictions import Restrictions, join, node_positions
 from bayespref.checks import as_float
+from bayespref.display import shown
 
 
+@shown(
+    "the decision stands up to {parameter}",
+    next_step="judge whether the assumption is plausible up to that value; if not, defer",
+)
 class Breakdown(NamedTuple):
     """Largest parameter at which a decision stands.
 

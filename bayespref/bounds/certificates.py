@@ -15,8 +15,13 @@ from numpy.typing import NDArray
 
 from bayespref.bounds.identified import level_bounds, same_component
 from bayespref.checks import as_float, simplex
+from bayespref.display import shown
 
 
+@shown(
+    "same data, two worlds: the policy loses {regret_low} in one and {regret_high} in the other, gap {gap}",
+    next_step="defer there, randomise, or collect what tells the two worlds apart",
+)
 class TwoWorlds(NamedTuple):
     """Two reward tables the data cannot tell apart, and what a policy loses in each.
 
@@ -53,6 +58,7 @@ class TwoWorlds(NamedTuple):
     assumptions: tuple[str, ...]
 
 
+@shown("no policy can be sure to lose less than {bound}", next_step="compare it with the cost of deferring")
 class PolicyLowerBound(NamedTuple):
     """Worlds and weights that bound the regret of every policy from below.
 

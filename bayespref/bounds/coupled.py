@@ -32,6 +32,7 @@ from bayespref.bounds.rows import (
     stack,
 )
 from bayespref.checks import as_float, finite, one_of, simplex
+from bayespref.display import shown
 from bayespref.errors import InfeasibleRestrictionError
 
 __all__ = [
@@ -51,6 +52,10 @@ __all__ = [
 ]
 
 
+@shown(
+    "between {lower} and {upper}, draw by draw; sharp: {sharp}",
+    next_step="where the ends lie apart, the worlds that attain them show what is open",
+)
 class LinearBounds(NamedTuple):
     """Sharp bounds of a linear quantity, draw by draw, with the worlds that attain them.
 
@@ -80,6 +85,7 @@ class LinearBounds(NamedTuple):
     assumptions: tuple[str, ...]
 
 
+@shown("least worst-case regret {value}", next_step="compare it with the cost of deferring")
 class CoupledRegret(NamedTuple):
     """Exact minimax regret of one state under coupled restrictions, draw by draw.
 

@@ -9,8 +9,10 @@ import xarray as xr
 
 from bayespref.comparisons import Comparisons
 from bayespref.dims import A_WINS, B_WINS, BOTH_BAD, CHAIN, DRAW, ITEM, ITEM_OTHER, STATE, TIE, TYPE
+from bayespref.display import shown
 
 
+@shown("what the data fix, before any assumption", next_step="hand it to bayespref.bounds.assume or sweep")
 class Evidence(NamedTuple):
     """What the data fix, labelled: differences within components of every draw, and which pairs were compared.
 

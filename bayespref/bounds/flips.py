@@ -15,10 +15,12 @@ from scipy import sparse
 from bayespref.bounds.assumptions import PARAMETERS, System, parameter
 from bayespref.bounds.lp import Program, minimise
 from bayespref.dims import STATE, TYPE
+from bayespref.display import shown
 
 _ROUNDING = 1e-9
 
 
+@shown(next_step="judge whether each assumption is plausible up to its breakdown value; if not, defer")
 class Flips(NamedTuple):
     """Breakdown parameters draw by draw; see :func:`flip` for infinities and NaN.
 

@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from bayespref.bounds.lp import minimise
 from bayespref.bounds.simplex import batched_simplex, normalised
 from bayespref.checks import as_float
+from bayespref.display import shown
 
 METHODS = ("undefined", "saddle", "closed_form", "simplex", "highs")
 """How a game was settled; the position is the code in ``GameSolution.method``."""
@@ -30,6 +31,7 @@ GAP_TOLERANCE = 1e-9
 _BLOCK = 2**18
 
 
+@shown("value {value}, certificate gap {gap}", next_step="compare the value with the cost of deferring")
 class GameSolution(NamedTuple):
     """Solution of every game in a batch.
 
@@ -54,6 +56,10 @@ class GameSolution(NamedTuple):
     method: NDArray[np.int8]
 
 
+@shown(
+    "least worst-case regret {value}: play the second action with probability {play_second}",
+    next_step="compare it with the cost of deferring",
+)
 class TwoActionGame(NamedTuple):
     """Minimax regret between two actions whose difference d = r1 - r0 lies in [l, u]."""
 

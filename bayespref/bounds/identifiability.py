@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bayespref.bounds.label_design import LabelDesign
 from bayespref.checks import finite, simplex
+from bayespref.display import shown
 from bayespref.errors import FunctionalFormOnly
 
 RANK_TOLERANCE = 1e-7
@@ -28,6 +29,10 @@ _ROW_SPACE_TOLERANCE = 1e-6
 Functional = Callable[[Any, Any], Any]
 
 
+@shown(
+    "rank {rank}, parameters left open: {deficit}",
+    next_step="read identified quantities only; ask several questions of each annotator to lift the rank",
+)
 @dataclass(frozen=True)
 class LocalIdentifiability:
     """Rank of the observable pattern probabilities, at random points and at the draws supplied.

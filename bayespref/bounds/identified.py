@@ -28,8 +28,13 @@ from bayespref.bounds.cells import (
     prepare,
 )
 from bayespref.checks import as_float
+from bayespref.display import shown
 
 
+@shown(
+    "between {lower} and {upper} log-odds; sharp: {sharp}; the range is refuted in {share_refuted} of draws",
+    next_step="use the bound where no estimate exists; a narrower range or more comparisons shrink it",
+)
 class LevelBounds(NamedTuple):
     """Identified set of every reward level, draw by draw.
 
@@ -64,6 +69,10 @@ class LevelBounds(NamedTuple):
     assumptions: tuple[str, ...]
 
 
+@shown(
+    "differences of at most {upper} log-odds; sharp: {sharp}; the range is refuted in {share_refuted} of draws",
+    next_step="hand it to regret_matrix, or collect what joins the components",
+)
 class DifferenceBounds(NamedTuple):
     """Identified set of every reward difference; ``[..., a, b]`` is r(a) - r(b).
 

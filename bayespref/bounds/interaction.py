@@ -20,9 +20,14 @@ from bayespref.bounds.lipschitz import TOLERANCE, observed_mask
 from bayespref.bounds.lp import minimise
 from bayespref.bounds.paths import all_distances, tighten
 from bayespref.checks import as_float, non_negative, one_of
+from bayespref.display import shown
 from bayespref.errors import InfeasibleRestrictionError
 
 
+@shown(
+    "between {lower} and {upper} log-odds; sharp: {sharp}",
+    next_step="test the assumption with a few comparisons in the cells it fills",
+)
 class AdditiveBounds(NamedTuple):
     """Bounds on one pair's difference per cell without (or with little) interaction of state and type.
 
@@ -55,6 +60,7 @@ class AdditiveBounds(NamedTuple):
     assumptions: tuple[str, ...]
 
 
+@shown(next_step="say that a product form, not the data, gives these numbers; test it with a few comparisons there")
 class RankOneValues(NamedTuple):
     """Differences of unseen cells if d(s, c) is a product of a state and a type factor.
 

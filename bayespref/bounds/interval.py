@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float
 from numpy.typing import ArrayLike, NDArray
 
 from bayespref.checks import as_float, one_of
+from bayespref.display import shown
 
 NAN_POLICIES = ("raise", "omit")
 _BLOCK = 2**20
@@ -23,6 +24,7 @@ _TIE = 1e-12
 """Lengths closer than this share of the largest end are ties."""
 
 
+@shown("region from {lower} to {upper}", next_step="report it as a region of the identified set, not of the quantity")
 class CredibleRegion(NamedTuple):
     """Shortest interval containing the identified set of enough draws.
 
@@ -42,6 +44,7 @@ class CredibleRegion(NamedTuple):
     n_covered: NDArray[np.int64]
 
 
+@shown("the set lies inside with probability {inside}, meets with {meets}", next_step="act only on the first")
 class SetProbabilities(NamedTuple):
     """Probability that the identified set lies inside a target interval, and that it meets it."""
 
@@ -49,6 +52,10 @@ class SetProbabilities(NamedTuple):
     meets: NDArray[np.float64]
 
 
+@shown(
+    "positive with probability between {lower} and {upper}",
+    next_step="the sign is settled only where both are near one or near zero",
+)
 class SignProbabilities(NamedTuple):
     """Lower and upper probability that the quantity is positive: P(l > 0) and P(u > 0)."""
 

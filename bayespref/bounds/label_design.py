@@ -11,10 +11,12 @@ from jaxtyping import Int
 from numpy.typing import ArrayLike
 
 from bayespref.checks import simplex
+from bayespref.display import shown
 
 _MAX_LABELS = 12
 
 
+@shown("{n_types} types, {patterns}", next_step="hand it to local_identifiability before collecting")
 @dataclass(frozen=True)
 class LabelDesign:
     """Which questions raters answer, and what ties the answers to parameters.

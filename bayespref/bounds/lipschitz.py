@@ -10,12 +10,17 @@ from numpy.typing import ArrayLike, NDArray
 
 from bayespref.bounds.paths import all_distances
 from bayespref.checks import as_float, non_negative, one_of
+from bayespref.display import shown
 from bayespref.errors import InfeasibleRestrictionError
 
 TOLERANCE = 1e-9
 """Misfit of observed differences, relative to the largest, that counts as rounding."""
 
 
+@shown(
+    "between {lower} and {upper} log-odds; smallest constant the data allow {smallest}",
+    next_step="test the smoothness with a few comparisons where it carries most",
+)
 class McShaneBounds(NamedTuple):
     """Bounds on one pair's difference per state under a Lipschitz assumption.
 

@@ -10,12 +10,17 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logit
 
 from bayespref.checks import between, finite, one_of
+from bayespref.display import shown
 from bayespref.errors import DroppedDraws, InfeasibleMixtureError
 
 ON_REFUTED = ("raise", "nan")
 _ROUNDING = 1e-12
 
 
+@shown(
+    "between {lower} and {upper}; sharp: {sharp}",
+    next_step="use the interval; where it is wide, an assumption or more comparisons shrink it",
+)
 class Bounds(NamedTuple):
     """An interval for every cell, and what it rests on.
 

@@ -33,6 +33,7 @@ from bayespref.bounds.rules import (
 )
 from bayespref.bounds.welfare import WelfareBounds, welfare_bounds
 from bayespref.checks import as_float
+from bayespref.display import shown
 
 __all__ = [
     "Maximin",
@@ -56,6 +57,10 @@ __all__ = [
 ]
 
 
+@shown(
+    "least worst-case regret {value}; without a coin {pure_value}, playing {pure_action}",
+    next_step="act where it is below the cost of deferring, defer elsewhere",
+)
 class MinimaxRegret(NamedTuple):
     """Minimax regret of every game in a batch.
 

@@ -17,8 +17,13 @@ from scipy import sparse
 from bayespref.bounds.cells import type_mix
 from bayespref.bounds.lp import minimise
 from bayespref.checks import as_float
+from bayespref.display import shown
 
 
+@shown(
+    "guaranteed value {value}, action {action}",
+    next_step="compare with minimax regret: maximin looks at the worst world only",
+)
 class Maximin(NamedTuple):
     """Actions of the best guaranteed welfare: guaranteed value, first best action, and which actions tie."""
 
@@ -27,6 +32,10 @@ class Maximin(NamedTuple):
     tied: NDArray[np.bool_]
 
 
+@shown(
+    "departs from the fallback: {departs}; guaranteed gain {guaranteed}",
+    next_step="keep the fallback where nothing is guaranteed",
+)
 class RobustImprovement(NamedTuple):
     """Safe departures from a fallback: action to play, welfare gain it guarantees, and whether it departs."""
 
@@ -35,6 +44,7 @@ class RobustImprovement(NamedTuple):
     departs: NDArray[np.bool_]
 
 
+@shown("regret {value} of one policy for all, certificate gap {gap}", next_step="compare it with the cost of deferring")
 class PooledRegret(NamedTuple):
     """One policy for a set of draws or types: value, policy, certificate gap."""
 

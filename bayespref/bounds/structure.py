@@ -41,6 +41,7 @@ from bayespref.bounds.restrictions import (
     range_restrictions,
 )
 from bayespref.checks import one_of
+from bayespref.display import shown
 from bayespref.errors import InfeasibleRestrictionError
 
 __all__ = [
@@ -70,6 +71,10 @@ __all__ = [
 ]
 
 
+@shown(
+    "differences of at most {upper} log-odds; the assumption is refuted in {share_refuted} of draws",
+    next_step="name the assumption beside the bound; see how far it carries with sweep",
+)
 class Propagated(NamedTuple):
     """Sharp bounds under restrictions on pairs of rewards.
 

@@ -16,9 +16,14 @@ from scipy.special import logit
 
 from bayespref.bounds.ranges import ON_REFUTED, check_gamma, interior, reward_span
 from bayespref.checks import one_of
+from bayespref.display import shown
 from bayespref.errors import DroppedDraws, GammaTooSmallError
 
 
+@shown(
+    "between {lower} and {upper} log-odds; Gamma refuted: {refuted}",
+    next_step="report the Gamma at which the decision turns",
+)
 class TiltedDifferences(NamedTuple):
     """Reward differences over a graph of tilted edges.
 

@@ -23,6 +23,7 @@ from scipy.special import expit
 from bayespref.bounds.mixture import ratio_ends
 from bayespref.bounds.ranges import reward_span
 from bayespref.checks import one_of, simplex
+from bayespref.display import shown
 from bayespref.errors import InfeasibleMixtureError
 
 QUANTITIES = ("preference", "difference")
@@ -30,6 +31,10 @@ _FEASIBILITY = 1e-7
 """Feasibility tolerance of the linear programs: pattern probabilities are matched to this."""
 
 
+@shown(
+    "between {lower} and {upper}; converged: {converged}",
+    next_step="refine the grid until the change is small, or use the outer bounds",
+)
 class TypeGridBounds(NamedTuple):
     """Bounds on a finite grid of reward vectors, with the refinements behind them.
 

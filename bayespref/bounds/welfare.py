@@ -15,8 +15,13 @@ from numpy.typing import NDArray
 
 from bayespref.bounds.cells import level_ends, prepare
 from bayespref.checks import finite, non_negative
+from bayespref.display import shown
 
 
+@shown(
+    "welfare between {lower} and {upper}; sharp: {sharp}",
+    next_step="compare policies by regret, not by overlapping intervals",
+)
 class WelfareBounds(NamedTuple):
     """Identified set of a welfare, draw by draw.
 

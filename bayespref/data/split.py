@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from bayespref.checks import one_of
 from bayespref.comparisons import Comparisons
+from bayespref.display import shown
 
 
+@shown(next_step="fit on train, judge on test")
 class Split(NamedTuple):
     """Rows to fit on, rows to test on, and who or what was held out."""
 

@@ -12,8 +12,10 @@ from scipy import special
 
 from bayespref.checks import as_float, non_negative
 from bayespref.defer.units import codes, open_unit
+from bayespref.display import shown
 
 
+@shown(next_step="use the threshold with the guarantee it names, on cases like those it was calibrated on")
 @dataclass(frozen=True, eq=False)
 class Certificate:
     """A threshold and what was shown about it.

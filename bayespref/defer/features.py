@@ -24,6 +24,7 @@ from bayespref.defer import schema
 from bayespref.defer.consistency import OUTPUT, PAIR, refuse_columns
 from bayespref.defer.lookup import ABSENT, MISSING, encode, encode_values
 from bayespref.defer.runtime import DeferralPolicy, Verdict
+from bayespref.display import shown
 from bayespref.errors import PolicyFileError
 
 if TYPE_CHECKING:
@@ -102,6 +103,10 @@ def bin_boxes(
     return labels, lower, upper
 
 
+@shown(
+    "by bins of {policy.region}, rule {policy.rule}",
+    next_step="predict(frame) answers; everything outside the bins defers",
+)
 @dataclass(frozen=True, eq=False)
 class FeaturePolicy:
     """Act or defer by bins of feature differences.

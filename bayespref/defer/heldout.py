@@ -12,8 +12,10 @@ from bayespref.checks import as_float
 from bayespref.comparisons import Comparisons
 from bayespref.defer.units import one_per_rater
 from bayespref.dims import A_WINS, B_WINS
+from bayespref.display import shown
 
 
+@shown(next_step="hand it to learn_then_test; no rater may also be in the fit")
 class Units(NamedTuple):
     """What :func:`bayespref.defer.calibrate.learn_then_test` takes, one entry a rater."""
 

@@ -9,8 +9,13 @@ from jaxtyping import Bool, Float, Int
 from numpy.typing import ArrayLike, NDArray
 
 from bayespref.checks import as_float, between, finite, non_negative
+from bayespref.display import shown
 
 
+@shown(
+    "risk from {risk} at coverage {coverage}",
+    next_step="choose the coverage whose risk you accept, on data the policy has not seen",
+)
 class RiskCoverage(NamedTuple):
     """Selective risk at every distinct confidence, most confident first."""
 
@@ -22,6 +27,7 @@ class RiskCoverage(NamedTuple):
     """Mean loss of those accepted."""
 
 
+@shown("area {aurc}, of which {excess} above the oracle's", next_step="compare scores by the excess, on the same cases")
 class AreaUnderRiskCoverage(NamedTuple):
     """Area under the risk-coverage curve, in units of loss; smaller is better."""
 
@@ -32,6 +38,7 @@ class AreaUnderRiskCoverage(NamedTuple):
     """E-AURC, the difference of the two."""
 
 
+@shown("calibration error {calibration_error}", next_step="recalibrate, or read probabilities as ranks only")
 class Reliability(NamedTuple):
     """Predicted probability against observed frequency, by bin of equal width."""
 

@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 
 from bayespref.checks import as_float, non_negative
+from bayespref.display import shown
 
 if TYPE_CHECKING:
     from narwhals.typing import IntoDataFrame
@@ -18,6 +19,7 @@ DecisionCounts = Counter[tuple[str, str]]
 """Number of cases by (decision, reason). Counters of several batches add up with ``+``."""
 
 
+@shown(next_step="ask for the labels at the top of the queue first")
 class EscalationQueue(NamedTuple):
     """Cases worth a label, most valuable first."""
 

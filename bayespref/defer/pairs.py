@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 
 from bayespref.checks import as_float, between, finite, non_negative
+from bayespref.display import shown
 
 _MOST_FLOATS = 2e8
 _STEPS = 60
@@ -21,6 +22,7 @@ _INSIDE = 1e-9
 """Length of the part of a scaled direction outside the compared directions that still counts as rounding."""
 
 
+@shown(next_step="act where the score of your rule is below the cost of deferring")
 class PairScores(NamedTuple):
     """Worst case, over a region, of what playing ``item_a`` (first) or ``item_b`` (second) could cost, log-odds."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -20,7 +20,9 @@ from bayespref.defer import schema
 from bayespref.defer.consistency import OUTPUT, PAIR, refuse_columns, refuse_contradictions
 from bayespref.defer.lookup import ABSENT, MISSING, RegionIndex, encode, encode_values
 from bayespref.defer.threshold import DECISIONS
-from bayespref.errors import PolicyFileError, explain
+from bayespref.display import block, shown, value
+from bayespref.errors import PolicyFileError
+from bayespref.reasons import REASONS, explain
 
 if TYPE_CHECKING:
     import narwhals as nw
@@ -29,9 +31,11 @@ if TYPE_CHECKING:
 
 # Rows behind the last region in every outcome table, in order of precedence.
 _MISSING, _UNSEEN, _UNKNOWN, _NOT_OFFERED = range(4)
+_SHOWN = 20
 _DEFAULTS = ("missing_value", "unseen_state", "unknown_item", "not_offered")
 
 
+@shown("{decision}: {action}")
 class Verdict(NamedTuple):
     """Answer for one case."""
 
@@ -78,6 +82,10 @@ class DeferralPolicy:
         Hash of the table behind the scores.
     package_version : str
         Version that built the policy.
+    seed : int or tuple of int, optional
+        Seed of the draws behind the scores.
+    versions : mapping of str to str
+        Versions that made the scores, by package; empty where unknown.
 
     Raises
     ------
@@ -110,6 +118,8 @@ class DeferralPolicy:
     assumptions: tuple[str, ...]
     data_hash: str
     package_version: str
+    seed: int | tuple[int, ...] | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         refuse_contradictions(self)
@@ -120,6 +130,27 @@ class DeferralPolicy:
         """Rule, number of regions and how many of each decision."""
         counts = ", ".join(f"{name} {int((self.decision == name).sum())}" for name in DECISIONS)
         return f"DeferralPolicy(rule={self.rule!r}, region={self.region!r}, {len(self.labels)} regions: {counts})"
+
+    def _repr_html_(self) -> str:
+        """What it decides, then the first regions with their reasons."""
+        counts = ", ".join(f"{name} {int((self.decision == name).sum()):,}" for name in DECISIONS)
+        columns = (*self.region, *OUTPUT)
+        cells = zip(*(column[:_SHOWN] for column in self._outcomes), strict=False)
+        rows = [
+            [*(str(label) for label in labels), *("" if cell is None else value(cell) for cell in row)]
+            for labels, row in zip(self.labels[:_SHOWN], cells, strict=False)
+        ]
+        left = len(self.labels) - len(rows)
+        notes = [f"{left:,} more regions: to_table() has them all."] if left else []
+        notes += ["Anything that is not in the table defers.", f"Assumes: {'; '.join(self.assumptions) or 'nothing'}."]
+        steps = [f"{code}: {REASONS[code].next_step}" for code in self._blocked()] or ["predict(frame) answers cases"]
+        title = f"DeferralPolicy, rule {self.rule}, in {self.link_units}"
+        return block(title, f"{len(self.labels):,} regions: {counts}", steps, columns, rows, notes=notes)
+
+    def _blocked(self) -> list[str]:
+        """Reason codes of the regions that do not act, the most frequent first."""
+        codes, n = np.unique(self.reason[self.decision != "act"], return_counts=True)
+        return [str(code) for code in codes[np.argsort(-n, kind="stable")]][:3]
 
     def predict(self, frame: IntoDataFrameT, *, candidates: Sequence[str] | None = None) -> IntoDataFrameT:
         """Answer every row of a frame.
@@ -262,6 +293,8 @@ class DeferralPolicy:
             "link_units": self.link_units,
             "assumptions": list(self.assumptions),
             "data_hash": self.data_hash,
+            "seed": list(self.seed) if isinstance(self.seed, tuple) else self.seed,
+            "versions": dict(self.versions),
             "region": list(self.region),
             "items": list(self.items),
             "regions": schema.rows_from(
@@ -301,6 +334,8 @@ class DeferralPolicy:
                 assumptions=tuple(file.assumptions),
                 data_hash=file.data_hash,
                 package_version=file.package_version,
+                seed=tuple(file.seed) if isinstance(file.seed, list) else file.seed,
+                versions=file.versions,
             )
         except ValueError as error:
             raise PolicyFileError(f"policy file contradicts itself: {error}") from None

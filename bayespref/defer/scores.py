@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayespref.checks import as_float, between, non_negative, one_of
+from bayespref.display import shown
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int  # slow to import, and a service needs no shapes
@@ -24,6 +25,7 @@ _SLACK = 1e-6
 """Room for solver error, relative to the largest entry, in checks that compare two inputs with each other."""
 
 
+@shown(next_step="act where the score of your rule is below the cost of deferring (bayespref.defer.policy.from_scores)")
 class Scores(NamedTuple):
     """Four scores of every action in every region, and each rule's own best action.
 

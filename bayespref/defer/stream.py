@@ -17,11 +17,13 @@ from numpy.typing import ArrayLike, NDArray
 from bayespref.checks import as_float, between, finite, non_negative, simplex
 from bayespref.defer.certificate import Certificate
 from bayespref.defer.threshold import decide
+from bayespref.display import shown
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
+@shown("{state} cases in order of arrival", next_step="hand them to compare_rules or replay")
 class Cases(NamedTuple):
     """A stream of cases to decide, in order of arrival."""
 
@@ -32,6 +34,7 @@ class Cases(NamedTuple):
     """Which row of the deployment a case was drawn from."""
 
 
+@shown(next_step="compare the cost with that of deferring always and of acting always")
 class Replay(NamedTuple):
     """What one rule did with a stream of cases, and what it cost, welfare units."""
 
@@ -47,6 +50,7 @@ class Replay(NamedTuple):
         return np.asarray(self.cost.cumsum())
 
 
+@shown(next_step="read the cost at the share you can afford to defer")
 class Frontier(NamedTuple):
     """Cost per case against the share deferred, one step a distinct score, from deferring all to acting always."""
 

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bayespref.checks import as_float, finite, non_negative, one_of
 from bayespref.defer.scores import RULES, Scores
+from bayespref.display import shown
 from bayespref.errors import REASONS
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ UNIDENTIFIED = ("no_data", "disconnected", "no_overlap")
 _READS_DRAWS = ("chow", "credible")
 
 
+@shown(next_step="a region acts once deferring costs more than its entry")
 class BreakEven(NamedTuple):
     """Cost of deferring at which each region starts to act, by rule (welfare units; NaN where undefined)."""
 
@@ -37,6 +39,7 @@ class BreakEven(NamedTuple):
     set_random: Float[np.ndarray, "*region"]
 
 
+@shown("{decision}", next_step="see the reasons of the regions that do not act")
 class Decisions(NamedTuple):
     """What to do in each region, why, and at what cost."""
 
@@ -50,6 +53,7 @@ class Decisions(NamedTuple):
     """The score if acting, else the cost of the cheapest alternative."""
 
 
+@shown(next_step="ask where the drop exceeds the cost of a label")
 class EscalationValue(NamedTuple):
     """What one label on an edge would save, at least."""
 

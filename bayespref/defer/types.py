@@ -16,9 +16,11 @@ from scipy.special import logsumexp
 
 from bayespref.checks import as_float, finite, non_negative, simplex
 from bayespref.dims import A_WINS, B_WINS, BOTH_BAD, TIE
+from bayespref.display import shown
 from bayespref.errors import TargetMixError
 
 
+@shown(next_step="weigh rewards by these shares, draw by draw")
 class TypePosterior(NamedTuple):
     """What the labels of each annotator say about their type, draw by draw."""
 

@@ -17,9 +17,14 @@ from numpy.typing import NDArray
 
 from bayespref.checks import finite, non_negative, positive
 from bayespref.design.registry import Intervention, acceptance
+from bayespref.display import shown
 from bayespref.information import curvature, fisher, overlap, quadrant_mass
 
 
+@shown(
+    "half of what is known about the worst direction rests on {half} comparisons",
+    next_step="read the rows under review before trusting that direction",
+)
 class WorstPairs(NamedTuple):
     """Pairs that carry the information about the worst direction.
 
@@ -202,6 +207,10 @@ def quadrants(
     return pd.DataFrame(out, columns=columns)
 
 
+@shown(
+    "passed: {passed}; condition number {kappa}",
+    next_step="use only maps that pass, and report the worst direction",
+)
 class MapCheck(NamedTuple):
     """Overlap under several feature maps.
 

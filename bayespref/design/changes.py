@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 
 from bayespref.checks import at_least, finite
 from bayespref.design.gate import codes
+from bayespref.display import shown
 
 MOST_CUTS = 60
 
 
+@shown("changes at {time}, p = {p_first}", next_step="fit the regimes apart, or find out what changed")
 class Changes(NamedTuple):
     """Change points of one series of labels.
 

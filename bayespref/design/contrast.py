@@ -9,9 +9,11 @@ from jaxtyping import Float
 
 from bayespref.checks import between, finite
 from bayespref.design.mixture import Mixture, optimal_mixture
+from bayespref.display import shown
 from bayespref.information import check_symmetric
 
 
+@shown("variance {variance} per label", next_step="collect in these shares")
 class ContrastDesign(NamedTuple):
     """A mixture for one combination of coefficients.
 

@@ -17,9 +17,14 @@ from scipy.stats import ks_2samp
 
 from bayespref.checks import between, finite
 from bayespref.design.gate import codes
+from bayespref.display import shown
 from bayespref.information import SATURATED
 
 
+@shown(
+    "information fell: {alert_min}; rose: {alert_max}",
+    next_step="on an alert, check overlap and gates anew before using the old fit",
+)
 class Drift(NamedTuple):
     """Change of the comparisons.
 

@@ -14,11 +14,13 @@ from jaxtyping import Float, Int
 from numpy.typing import ArrayLike, NDArray
 
 from bayespref.checks import between, finite, non_negative
+from bayespref.display import shown
 from bayespref.information import curvature
 
 PASS, FAIL, UNDECIDED = "pass", "fail", "undecided"
 
 
+@shown("{verdict}", next_step="plan what to collect for the buckets that are blocked")
 class Gate(NamedTuple):
     """Verdict per bucket.
 

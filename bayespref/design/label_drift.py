@@ -19,8 +19,10 @@ from bayespref.comparisons import Comparisons
 from bayespref.design.changes import Changes, change_points
 from bayespref.design.gate import codes
 from bayespref.dims import A_WINS, BOTH_BAD, TIE
+from bayespref.display import shown
 
 
+@shown(next_step="if answers changed, fit the regimes apart and date the fit")
 class LabelDrift(NamedTuple):
     """What changed in the answers.
 

@@ -19,8 +19,13 @@ from numpy.typing import ArrayLike, NDArray
 from bayespref.checks import finite, non_negative, one_of
 from bayespref.design.columns import Point, first_guess, null_directions, search
 from bayespref.design.program import Program, prepare
+from bayespref.display import shown
 
 
+@shown(
+    "least informed direction {value} per label; no mix exceeds {upper_bound}",
+    next_step="collect in these shares; where a direction is missing, add an action that shows it",
+)
 class Mixture(NamedTuple):
     """A design and its certificate.
 

@@ -14,8 +14,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from bayespref.checks import one_of
 from bayespref.design.program import prepare
+from bayespref.display import shown
 
 
+@shown(
+    "value {value}, no mix exceeds {upper_bound}, after {steps} steps",
+    next_step="use the weights if the gap is small",
+)
 class Iterate(NamedTuple):
     """Where the updates stopped.
 

@@ -17,9 +17,11 @@ from bayespref.checks import as_float
 from bayespref.design.certificate import criterion_value
 from bayespref.design.mixture import Mixture, optimal_mixture
 from bayespref.design.solver import least_eigenvalue
+from bayespref.display import shown
 from bayespref.information import check_symmetric, curvature
 
 
+@shown(next_step="collect pairs in these shares")
 class JointPairs(NamedTuple):
     """Joint design over unordered pairs.
 
@@ -35,6 +37,10 @@ class JointPairs(NamedTuple):
     design: Mixture
 
 
+@shown(
+    "value {value}, at most {upper_bound}",
+    next_step="compare with the joint design before fixing sides independently",
+)
 class ProductDesign(NamedTuple):
     """Design with both sides drawn independently from q.
 

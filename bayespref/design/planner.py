@@ -18,9 +18,11 @@ from bayespref.checks import as_float, finite, non_negative
 from bayespref.design.certificate import project
 from bayespref.design.program import effective_cost
 from bayespref.design.solver import load_cvxpy, solve
+from bayespref.display import shown
 from bayespref.information import check_symmetric
 
 
+@shown("every target met: {met}; cost {cost}", next_step="collect the counts; re-plan once the labels are in")
 class Plan(NamedTuple):
     """What to collect.
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.stats import beta
 
 from bayespref.checks import between
+from bayespref.display import shown
 from bayespref.files import replacing
 
 SCHEMA: dict[str, Any] = {
@@ -58,6 +59,10 @@ class RegistryError(ValueError):
     """A registry breaks a rule; the message names the row, the field and the value."""
 
 
+@shown(
+    "{action}: {accepted} of {attempts} attempts accepted",
+    next_step="check its failure modes before planning with it",
+)
 @dataclass(frozen=True)
 class Intervention:
     """One row of the registry.
@@ -122,6 +127,7 @@ class Intervention:
                 )
 
 
+@shown("accepted with probability {mean}", next_step="plan with the upper cost where attempts are few")
 class Acceptance(NamedTuple):
     """Acceptance and what it does to costs, shape (K, A): buckets by interventions.
 
@@ -263,12 +269,13 @@ def read_registry(path: str | Path) -> tuple[Intervention, ...]:
         If the file cannot be parsed, or breaks a rule of `from_dict`.
     """
     file = Path(path)
-    text = file.read_text(encoding="utf-8")
+    raw = file.read_bytes()
     if file.suffix not in (".json", ".toml"):
         raise RegistryError(f"registry: must end in .json or .toml, got {file.name!r}")
     try:
+        text = raw.decode("utf-8")
         content = json.loads(text) if file.suffix == ".json" else tomllib.loads(text)
-    except (json.JSONDecodeError, tomllib.TOMLDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # no UTF-8, neither TOML nor JSON, or nested too deeply
         raise RegistryError(f"registry: {file.name} cannot be parsed: {error}") from None
     return from_dict(content)
 

@@ -9,9 +9,11 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 
 from bayespref.checks import simplex
+from bayespref.display import shown
 from bayespref.information import check_symmetric
 
 
+@shown("efficiency {efficiency}", next_step="collect these whole counts")
 class Rounded(NamedTuple):
     """Whole counts of a design.
 

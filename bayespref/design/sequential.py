@@ -19,6 +19,7 @@ from bayespref.design.certificate import criterion_value
 from bayespref.design.mixture import Mixture, confidence_mixture, optimal_mixture
 from bayespref.design.rounding import efficient_rounding
 from bayespref.design.state import State, load_state, save_state, start, tell
+from bayespref.display import shown
 from bayespref.information import fisher, mean_fisher
 
 __all__ = [
@@ -38,6 +39,7 @@ METHODS = ("uniform", "plugin", "lcb", "ucb", "thompson", "bayes")
 BAYES_DRAWS = 8
 
 
+@shown("least information {value}, at most {upper_bound}", next_step="ask in these shares, then tell() and ask again")
 class NextDesign(NamedTuple):
     """What to ask next.
 

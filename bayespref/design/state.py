@@ -12,10 +12,12 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
 from bayespref.checks import finite
+from bayespref.display import shown
 from bayespref.files import replacing
 from bayespref.information import curvature
 
 
+@shown(next_step="ask(state, ...) says what to collect next; tell() takes the answers")
 class State(NamedTuple):
     """Everything known so far.
 
@@ -258,7 +260,7 @@ def load_state(path: str | Path) -> State:
             np.asarray(content["labels"], dtype=np.float64),
         )
         asked = tuple(np.asarray(mask, dtype=bool) for mask in content["asked"])
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
+    except (LookupError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise ValueError(f"path: {Path(path).name} is not a saved state ({type(error).__name__}: {error})") from None
     if [len(mask) for mask in asked] != [len(pool) for pool in told.pools]:
         raise ValueError(f"path: {Path(path).name} marks candidates that its pools do not have")

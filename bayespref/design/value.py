@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from bayespref.checks import finite, non_negative, one_of
+from bayespref.display import shown
 
 OBJECTIVES = ("value", "variance", "lambda_min")
 
@@ -50,6 +51,7 @@ class Decisions(NamedTuple):
     weight: Float[np.ndarray, " region"]
 
 
+@shown(next_step="ask the candidates with counts first; stop where the gain of a label is below its cost")
 class Allocation(NamedTuple):
     """How many labels each candidate gets.
 

@@ -12,11 +12,13 @@ from scipy.stats import beta
 from bayespref.checks import between, non_negative
 from bayespref.disagree.relevant import labels, largest, optional, relevant_contrasts
 from bayespref.disagree.resistance import effective_resistance
+from bayespref.display import shown
 
 DESIGN_FLAGS = ("no_data", "disconnected", "type_not_identified", "separated", "thin")
 """Reason codes, in the order in which the primary flag is chosen."""
 
 
+@shown(next_step="explain(code) says what each flag means; defer or collect where one is raised")
 class DesignFlags(NamedTuple):
     """Flags that read counts and ranks, one entry per region, with the statistics behind them."""
 

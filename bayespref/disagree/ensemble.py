@@ -16,11 +16,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from bayespref.checks import between
 from bayespref.disagree.spread import contrast_summary
+from bayespref.display import shown
 
 if TYPE_CHECKING:
     import xarray as xr
 
 
+@shown(
+    "agreement comes from the prior in {agreement_is_from_prior}",
+    next_step="where it does, agreement of refits is no evidence: use the bound",
+)
 class EnsembleAgreement(NamedTuple):
     """Two ensembles of refits, contrast by contrast (NaN, or False, on the diagonal)."""
 

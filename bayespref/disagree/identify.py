@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from bayespref import __version__
 from bayespref.dims import ITEM, ITEM_OTHER, STATE, TYPE
+from bayespref.display import shown
 from bayespref.errors import REASONS
 
 IDENTIFIED_BY = ("data", "structure", "prior")
@@ -30,6 +31,7 @@ _BY_GRAPH = ("", "no_data", "disconnected", "separated")
 _BY_POSTERIOR = ("", "identified", "structure", "prior", "unknown")
 
 
+@shown(next_step="use data-identified contrasts as they are, name the structure behind the others, bound the rest")
 class Identification(NamedTuple):
     """What identifies each contrast, and why not the data."""
 

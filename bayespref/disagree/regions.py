@@ -24,6 +24,7 @@ from bayespref.disagree.status import PosteriorFlags as PosteriorFlags
 from bayespref.disagree.status import contrast_status as contrast_status
 from bayespref.disagree.status import leader_flags as leader_flags
 from bayespref.disagree.status import posterior_flags as posterior_flags
+from bayespref.display import shown
 from bayespref.errors import REASONS
 
 if TYPE_CHECKING:
@@ -33,6 +34,10 @@ FLAGS = (*DESIGN_FLAGS, *POSTERIOR_FLAGS)
 """Order in which the primary flag is chosen; every name is a reason code."""
 
 
+@shown(
+    "primary flag: {primary}",
+    next_step="explain(code) says what each flag means; defer or collect where one is raised",
+)
 class RegionFlags(NamedTuple):
     """All flags of a region, the primary one, and whether a decision there depends on what is unknown."""
 

@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from numpy.typing import ArrayLike, NDArray
 
 from bayespref.checks import finite
+from bayespref.display import shown
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -22,6 +23,7 @@ CHUNK = 4_000_000
 """Numbers held at once while contrasts are formed (32 MB)."""
 
 
+@shown(next_step="a contraction near one means that the data taught nothing")
 class ContrastSummary(NamedTuple):
     """Posterior of contrasts ``d = r[a] - r[b]`` (log-odds), one entry per contrast.
 
@@ -45,6 +47,7 @@ class ContrastSummary(NamedTuple):
     """Width of the equal-tailed interval at ``level``; NaN where none was asked for."""
 
 
+@shown(next_step="a leader in a cell without data is chance")
 class LeaderSummary(NamedTuple):
     """Contrasts of the leading item of each (state, type) against every item, ``d = r[leader] - r[item]``."""
 

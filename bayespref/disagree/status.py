@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bayespref.checks import between, non_negative
 from bayespref.disagree.relevant import labels, largest, relevant_contrasts
+from bayespref.display import shown
 
 POSTERIOR_FLAGS = ("prior_dominated", "model_identified")
 """Reason codes, in the order in which the primary flag is chosen."""
@@ -17,6 +18,7 @@ STATUS = ("identified", "structure", "prior", "unknown")
 """What fixes a contrast; the position is the code in :func:`contrast_status`."""
 
 
+@shown(next_step="explain(code) says what each flag means")
 class PosteriorFlags(NamedTuple):
     """Flags that read posterior draws, one entry per region, with the statistics behind them."""
 

@@ -22,10 +22,15 @@ from scipy.special import expit
 from bayespref.checks import non_negative, one_of
 from bayespref.comparisons import Comparisons
 from bayespref.dims import A_WINS, B_WINS, ITEM, ITEM_OTHER, TIE
+from bayespref.display import shown
 
 _MOST_STEPS = 100
 
 
+@shown(
+    "log-likelihood {log_likelihood}",
+    next_step="infinite differences are separated, undefined ones disconnected: see bayespref.check",
+)
 class BradleyTerry(NamedTuple):
     """Maximum-likelihood estimate of one stratum.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 
 import pandas as pd
 import xarray as xr
@@ -13,6 +12,7 @@ import xarray as xr
 from bayespref import __version__
 from bayespref.checks import non_negative
 from bayespref.comparisons import Comparisons
+from bayespref.display import block
 from bayespref.graph import contexts, gates, verdicts
 from bayespref.graph.build import MAX_CELLS, nodes, pair_table
 from bayespref.graph.connect import connectivity_of
@@ -108,16 +108,10 @@ class CheckResult:
         return str(self)
 
     def _repr_html_(self) -> str:
-        body = "".join(
-            f"<tr><th scope='row'>{escape(c.name)}</th><td><strong>{escape(c.verdict)}</strong></td>"
-            f"<td>{escape(c.words.split(', ', 1)[1])}</td><td>{escape(c.next_step or '')}</td></tr>"
-            for c in self.checks
-        )
-        head = "".join(f"<th scope='col'>{name}</th>" for name in ("Check", "Verdict", "What was found", "Next step"))
-        collect = "".join(f"<p>{escape(row)}</p>" for row in self._collect())
-        caption = escape(self._headline())
-        table = f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
-        return f"<table><caption>{caption}</caption>{table}</table>{collect}"
+        rows = [(c.name, c.verdict, c.words.split(", ", 1)[1], c.next_step or "") for c in self.checks]
+        columns = ("Check", "Verdict", "What was found", "Next step")
+        steps = [] if self.failed else ["fit a model, or set thresholds of your own (--thresholds)"]
+        return block("check", self._headline(), steps, columns, rows, notes=self._collect())
 
     def _headline(self) -> str:
         failed = self.failed

@@ -9,8 +9,10 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 
 from bayespref.checks import at_least, finite
+from bayespref.display import shown
 
 
+@shown("stability {stability}", next_step="use the clusters as states only if other seeds give the same ones")
 class ClusteredStates(NamedTuple):
     """States found by k-means from several seeds.
 

@@ -16,6 +16,7 @@ from scipy.special import betaincinv
 from bayespref import __version__
 from bayespref.checks import between, non_negative, one_of
 from bayespref.comparisons import Comparisons
+from bayespref.display import shown
 from bayespref.graph.build import MAX_CELLS, stratum_columns
 from bayespref.graph.declared import deployment_cells
 
@@ -23,6 +24,10 @@ VERDICTS = ("below", "above", "undecided")
 _REGIONS = ("empty", "below", "not_above")
 
 
+@shown(
+    "{delta} of the deployment falls on cells the table does not cover, at most {upper} with confidence",
+    next_step="collect in those cells, or defer there",
+)
 @dataclass(frozen=True)
 class MissingMass:
     """Mass that the deployment puts on cells the table does not cover.

@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 from bayespref import __version__
 from bayespref.checks import finite, non_negative
 from bayespref.comparisons import Comparisons
+from bayespref.display import shown
 from bayespref.graph.coverage import missing_mass
 from bayespref.graph.declared import deployment_cells
 
 
+@shown("largest ratio {largest}", next_step="infinite: a cell is used and never asked; collect there or defer")
 class CellRatios(NamedTuple):
     """Importance ratios of cells, and what they cost.
 

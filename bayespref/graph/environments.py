@@ -19,11 +19,13 @@ from bayespref import __version__
 from bayespref.checks import non_negative
 from bayespref.comparisons import Comparisons
 from bayespref.dims import ENVIRONMENT
+from bayespref.display import shown
 from bayespref.graph.build import MAX_CELLS, stratum_columns, win_counts
 from bayespref.graph.connect import components
 from bayespref.graph.verdicts import SHOWN, CheckLine, line, noun, plural
 
 
+@shown(next_step="an environment that closes a hole carries it alone: check that rewards are shared")
 class EnvironmentUnion(NamedTuple):
     """What each environment joins, alone and together with the others."""
 

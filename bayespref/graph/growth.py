@@ -14,10 +14,12 @@ from scipy.stats import binom, hypergeom
 from bayespref import __version__
 from bayespref.checks import at_least, between, finite
 from bayespref.comparisons import Comparisons
+from bayespref.display import shown
 from bayespref.graph.build import stratum_columns
 from bayespref.graph.coverage import clopper_pearson, coverage
 
 
+@shown("{expected} covered cells", next_step="read where more of the same kind stops helping")
 class Rarefaction(NamedTuple):
     """Expected number of covered cells at each budget.
 

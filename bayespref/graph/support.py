@@ -9,9 +9,14 @@ from jaxtyping import Bool, Float
 from scipy import spatial
 
 from bayespref.checks import at_least, finite
+from bayespref.display import shown
 from bayespref.graph.coverage import clopper_pearson
 
 
+@shown(
+    "{share} of deployment lies outside the collection",
+    next_step="defer on the unsupported rows, or collect near them",
+)
 class NeighbourSupport(NamedTuple):
     """How far deployment points lie from the collection, measured by the collection's own distances.
 

@@ -14,10 +14,15 @@ from scipy.stats import norm
 from bayespref.checks import between, finite
 from bayespref.comparisons import Comparisons
 from bayespref.dims import BOTH_BAD, CONTEXT
+from bayespref.display import shown
 
 _SCORE = np.array([1.0, 0.0, 0.5])
 
 
+@shown(
+    "log-odds differ by {difference}, standard error {error}",
+    next_step="a shift means that the context changes answers: do not pool",
+)
 class LogOddsShift(NamedTuple):
     """Difference of log-odds between two sets of labels of the same question."""
 

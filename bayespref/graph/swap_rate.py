@@ -15,6 +15,7 @@ from bayespref import __version__
 from bayespref.checks import at_least, between, simplex
 from bayespref.comparisons import Comparisons
 from bayespref.dims import CONTEXT, STATE
+from bayespref.display import shown
 from bayespref.graph.build import stratum_columns
 from bayespref.graph.coverage import coverage
 
@@ -22,6 +23,7 @@ _GRID = 1000
 _EXACT_UP_TO = 20_000
 
 
+@shown("swap {rate} of contexts; bound {bound}", next_step="collect with that rate, then check the coverage again")
 class SwapPlan(NamedTuple):
     """The least swap rate, and what it promises.
 

@@ -20,6 +20,7 @@ from bayespref import __version__
 from bayespref.checks import non_negative, one_of
 from bayespref.comparisons import Comparisons
 from bayespref.dims import BOTH_BAD, CONTEXT
+from bayespref.display import shown
 from bayespref.errors import TableError
 from bayespref.graph.coverage import clopper_pearson
 
@@ -28,6 +29,10 @@ _CLUSTERS = ("state", "annotator")
 _ROUNDING = 1e-12
 
 
+@shown(
+    "contexts agree in {agreement}",
+    next_step="where agreement across contexts is below that within, do not pool them",
+)
 class SwapAgreement(NamedTuple):
     """Agreement of labels across contexts, averaged over questions; the diagonal is within one context."""
 

@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 from scipy.stats import mannwhitneyu
 
 from bayespref.checks import finite
+from bayespref.display import shown
 from bayespref.weights import effective_sample_size
 
 _FEWEST = 20
 
 
+@shown("AUC {auc}, p = {p_value}", next_step="a large AUC means deployment differs from collection: see which features")
 class TwoSample(NamedTuple):
     """What a classifier trained on one half says about the other, both ways round.
 

@@ -13,10 +13,12 @@ from scipy.sparse import csr_array
 from bayespref import __version__
 from bayespref.checks import between, non_negative
 from bayespref.dims import ITEM, ITEM_OTHER, STATE, TYPE
+from bayespref.display import shown
 from bayespref.graph.build import label_blocks
 from bayespref.graph.coverage import clopper_pearson
 
 
+@shown(next_step="collect in the cells that are empty or below the floor, or defer there")
 class TypeCoverage(NamedTuple):
     """Coverage of (state, type) cells over draws of the annotators' types."""
 

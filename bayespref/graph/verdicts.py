@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from bayespref.comparisons import Comparisons
 from bayespref.dims import BOTH_BAD, CONTEXT
+from bayespref.display import shown
 from bayespref.errors import REASONS
 from bayespref.graph.build import MAX_CELLS, Nodes, PairTable, group_rows, nodes, pair_table, stratum_labels
 
@@ -20,6 +21,7 @@ LISTED = 1_000
 """Most cells or pairs that the numbers of a check list by name."""
 
 
+@shown()
 class CheckLine(NamedTuple):
     """One check: its verdict, said in words either way."""
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from bayespref.checks import finite, non_negative
+from bayespref.display import shown
 from bayespref.information.checked import checked_pairs, checked_ridge
 
 LIPSCHITZ = 1.0 / (6.0 * np.sqrt(3.0))
@@ -115,6 +116,7 @@ def mean_fisher(
     return _second_moment(rows, omega / total * mean / len(coefficients)) + checked_ridge(ridge) * np.eye(d)
 
 
+@shown(next_step="overlap(information) names the worst direction of each bucket")
 class BucketInformation(NamedTuple):
     """Information per label of every bucket.
 
@@ -184,6 +186,7 @@ def fisher_by(
     )
 
 
+@shown(next_step="compare known with single: the price of not knowing the type")
 class TypeInformation(NamedTuple):
     """Information per label about each latent type's coefficients.
 

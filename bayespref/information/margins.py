@@ -9,6 +9,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 
 from bayespref.checks import finite
+from bayespref.display import shown
 from bayespref.information.checked import checked_pairs
 from bayespref.information.labels import curvature
 
@@ -18,6 +19,10 @@ SATURATED = 3.0
 """A margin beyond this (log-odds) leaves a label less than a fifth of its greatest information."""
 
 
+@shown(
+    "{relative} of the greatest possible information; {share_saturated} of margins saturated",
+    next_step="ask closer rivals where margins saturate",
+)
 class Saturation(NamedTuple):
     """How much of the greatest possible information the margins leave.
 
@@ -65,6 +70,10 @@ def saturation(dz: Float[np.ndarray, "n feature"], w: Float[np.ndarray, "*draw f
     return Saturation(mean, 4.0 * mean, np.asarray((np.abs(margin) > SATURATED).mean(axis=-1)))
 
 
+@shown(
+    "least antipodal mass {antipodal_min}",
+    next_step="where it is zero, the trade-off was never shown: collect opposite pairs",
+)
 class QuadrantMass(NamedTuple):
     """Share of comparisons by the signs of two feature differences.
 

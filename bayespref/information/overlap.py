@@ -8,12 +8,14 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 
+from bayespref.display import shown
 from bayespref.information.checked import check_symmetric, checked_ridge
 
 _RANK = 1e-12
 _TIE = 1e-8
 
 
+@shown("least informed direction {lambda_min} per label", next_step="collect comparisons along the direction")
 class Overlap(NamedTuple):
     """What an information matrix says about its worst direction; leading axes are kept.
 

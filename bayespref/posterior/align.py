@@ -13,7 +13,10 @@ from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from bayespref.display import shown
 
+
+@shown("labels switched in {switched} of draws", next_step="fit fewer types if labels switch")
 class Alignment(NamedTuple):
     """Matching of each draw's types to the pivot's.
 
@@ -98,6 +101,7 @@ def reorder(
     return np.take_along_axis(values, order.reshape(shape), axis=axis)
 
 
+@shown("frame turned in {turned} of draws", next_step="read only what no rotation changes if frames turn")
 class TraitAlignment(NamedTuple):
     """Matching of each draw's trait frame to the pivot's.
 

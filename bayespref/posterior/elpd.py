@@ -17,6 +17,7 @@ from scipy.special import logsumexp
 
 from bayespref.checks import at_least, finite
 from bayespref.dims import ANNOTATOR, CHAIN, DRAW
+from bayespref.display import shown
 from bayespref.posterior.tree import tree_draws
 from bayespref.posterior.verdict import Verdict
 
@@ -27,6 +28,7 @@ LEAST_TAIL = 5
 _SHOWN = 5
 
 
+@shown("best: model {best}", next_step="prefer the smaller model where the difference is within two standard errors")
 class ElpdComparison(NamedTuple):
     """Models compared on the same held-out annotators.
 
@@ -120,6 +122,7 @@ def simplest_within(difference: Float[np.ndarray, " model"], difference_se: Floa
     return int(np.argmax(np.asarray(difference) >= -np.asarray(difference_se)))
 
 
+@shown("reliable: {reliable}", next_step="where Pareto k is large, hold those annotators out and refit")
 class Loo(NamedTuple):
     """Leave-one-annotator-out densities from one set of draws.
 

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from scipy.special import logsumexp
 
 from bayespref.checks import finite
+from bayespref.display import shown
 from bayespref.posterior.elpd import K_LIMIT
 from bayespref.posterior.verdict import Verdict
 
@@ -25,6 +26,7 @@ STRONG, CONFLICT, FINE, UNDEFINED = "strong prior, weak data", "prior and data m
 _SHOWN = 4
 
 
+@shown("{diagnosis}", next_step="explain(word) says what each diagnosis means")
 class Sensitivity(NamedTuple):
     """Sensitivity of each quantity.
 

@@ -9,6 +9,7 @@ import xarray as xr
 from arviz_stats.base import array_stats
 
 from bayespref.dims import CHAIN, DRAW, ITEM, STATE, TRAIT, VARIABLE_DIMS
+from bayespref.display import shown
 from bayespref.posterior.align import match_traits
 
 RHAT_LIMIT = 1.01
@@ -21,6 +22,7 @@ LEAST_AGREEMENT = 0.9
 _MOST_ENTRIES = 20_000
 
 
+@shown()
 class Verdict(NamedTuple):
     """One check: its name, whether it passed, and the words for it.
 

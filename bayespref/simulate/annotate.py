@@ -10,10 +10,12 @@ from numpy.typing import ArrayLike
 
 from bayespref.checks import as_float, finite, non_negative, simplex
 from bayespref.dims import A_WINS, B_WINS, TIE
+from bayespref.display import shown
 from bayespref.errors import TargetMixError
 from bayespref.simulate.population import Seed, categorical, draw_types
 
 
+@shown(next_step="from_codes makes comparisons of it")
 class Annotation(NamedTuple):
     """Drawn comparisons, one row each, and the latent types that produced them."""
 

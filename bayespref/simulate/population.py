@@ -13,11 +13,13 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from bayespref.checks import between, finite, simplex
+from bayespref.display import shown
 
 Seed = int | np.random.SeedSequence
 """A non-negative integer, or a seed sequence spawned from one."""
 
 
+@shown(next_step="reward of a world")
 class PooledReward(NamedTuple):
     """Rewards with shared parts, log-odds: ``total[s, c, a] = u[s, a] + v[c, a] + h[s, c, a]``."""
 

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int
 from numpy.typing import ArrayLike
 
 from bayespref.checks import between, finite, non_negative
+from bayespref.display import shown
 from bayespref.simulate.annotate import annotate
 from bayespref.simulate.population import Seed
 from bayespref.simulate.world import World, stream, symmetric_range, table
@@ -104,6 +105,7 @@ def hh_confounding(
     )
 
 
+@shown(next_step="gaussian_fisher and fisher read it")
 class FeatureComparisons(NamedTuple):
     """Comparisons of feature vectors, one row each, drawn from a linear reward."""
 
@@ -269,6 +271,7 @@ def telemetry(
     )
 
 
+@shown(next_step="discover_traits reads it")
 class TraitRows(NamedTuple):
     """Comparisons in several environments with candidate traits, some of which only follow the label."""
 

@@ -9,9 +9,14 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from bayespref.comparisons import Comparisons, from_codes
+from bayespref.display import shown
 from bayespref.simulate.annotate import Annotation
 
 
+@shown(
+    "{name}: {description}",
+    next_step="bayespref.check(world.comparisons); the truth is in reward, for comparison only",
+)
 @dataclass(frozen=True, eq=False)
 class World:
     """Comparisons drawn from a population whose truth is known.

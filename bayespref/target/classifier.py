@@ -9,10 +9,15 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 
 from bayespref.checks import finite
+from bayespref.display import shown
 from bayespref.target.crossfit import folds_by_annotator
 from bayespref.target.importance import Part
 
 
+@shown(
+    "calibration error {calibration_error}",
+    next_step="use the ratios only if the classifier is calibrated out of fold",
+)
 class ClassifierPart(NamedTuple):
     """A part estimated by classification, and how well the classifier was calibrated out of fold.
 

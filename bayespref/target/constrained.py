@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from bayespref.checks import finite, non_negative, positive, simplex
+from bayespref.display import shown
 from bayespref.target.tilt import exponential_tilt
 
 _VIOLATION = 1e-6
 
 
+@shown("value {value}, at most {bound}", next_step="read the prices: what one more nat or unit of cost would buy")
 class ConstrainedTilt(NamedTuple):
     """Best policy under global constraints.
 

@@ -9,8 +9,10 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 
 from bayespref.checks import at_least, between, finite, non_negative, simplex
+from bayespref.display import shown
 
 
+@shown(next_step="hand it to doubly_robust_risk")
 class CrossFit(NamedTuple):
     """Predictions that never saw the annotator they are for.
 
@@ -27,6 +29,7 @@ class CrossFit(NamedTuple):
     target: NDArray[np.float64]
 
 
+@shown("{n_outside} outside [0, 1]", next_step="hand it to the DPO fit")
 class PseudoOutcomes(NamedTuple):
     """Per cell, the label a doubly robust fit minimises against.
 

@@ -21,10 +21,12 @@ from numpy.typing import NDArray
 from bayespref.checks import at_least, finite, non_negative
 from bayespref.comparisons import Comparisons
 from bayespref.dims import A_WINS, BOTH_BAD, TIE
+from bayespref.display import shown
 from bayespref.files import replacing
 from bayespref.weights import effective_sample_size
 
 
+@shown("{recipe}", next_step="train on the rows; report n_eff beside the result")
 class Resample(NamedTuple):
     """A table drawn anew in proportion to weights.
 

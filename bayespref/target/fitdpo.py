@@ -15,6 +15,7 @@ from scipy.optimize import linprog
 from scipy.special import expit
 
 from bayespref.checks import between, finite, non_negative
+from bayespref.display import shown
 
 _MOST_STEPS = 100
 _TOLERANCE = 1e-11
@@ -22,6 +23,7 @@ _FAR = 12.0
 """Log-odds beyond which a fit may be on its way to infinity."""
 
 
+@shown(next_step="tilt the scores, or read contrasts of one prompt")
 class TabularFit(NamedTuple):
     """Scores per prompt.
 
@@ -38,6 +40,7 @@ class TabularFit(NamedTuple):
     reason: NDArray[np.str_]
 
 
+@shown(next_step="contrasts of features are what it identifies")
 class LinearFit(NamedTuple):
     """Coefficients of a linear score.
 

@@ -16,9 +16,11 @@ from jaxtyping import Float, Int
 from numpy.typing import ArrayLike, NDArray
 
 from bayespref.checks import as_float, finite, non_negative, positive, simplex
+from bayespref.display import shown
 from bayespref.weights import QUANTILES, clip, normalise, tail
 
 
+@shown(next_step="combine the parts into weights")
 class Part(NamedTuple):
     """One factor of the weights.
 
@@ -37,6 +39,7 @@ class Part(NamedTuple):
     estimated: bool
 
 
+@shown(next_step="trust(weights, ...) says whether they may decide")
 class Weights(NamedTuple):
     """The product of parts.
 
@@ -52,6 +55,10 @@ class Weights(NamedTuple):
     parts: tuple[Part, ...]
 
 
+@shown(
+    "{n_clipped} weights clipped, mass moved {mass_moved}",
+    next_step="see the frontier over caps before choosing one",
+)
 class ClippedWeights(NamedTuple):
     """Weights cut at a cap and self-normalised after.
 

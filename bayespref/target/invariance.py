@@ -21,6 +21,7 @@ from scipy.special import expit
 from scipy.stats import chi2, norm
 
 from bayespref.checks import at_least, between, finite
+from bayespref.display import shown
 from bayespref.target.crossfit import folds_by_annotator
 from bayespref.target.fitdpo import linear_dpo
 from bayespref.target.modification import score_statistic
@@ -28,6 +29,7 @@ from bayespref.target.modification import score_statistic
 _MOST_SUBSETS = 512
 
 
+@shown("kept: {chosen}; in every accepted set: {invariant}", next_step="audit what a kept trait encodes (audit_trait)")
 class Discovery(NamedTuple):
     """Accepted sets of traits.
 

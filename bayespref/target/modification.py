@@ -16,10 +16,12 @@ from scipy.special import expit, logit
 from scipy.stats import chi2
 
 from bayespref.checks import between, simplex
+from bayespref.display import shown
 from bayespref.errors import EffectModification
 from bayespref.target.fitdpo import pair_wins, reachable, tabular_dpo
 
 
+@shown(next_step="where modified, fit types first and tilt their average")
 class Modification(NamedTuple):
     """Test of equal preferences across contexts.
 

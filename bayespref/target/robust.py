@@ -16,12 +16,14 @@ from scipy.optimize import LinearConstraint, linprog, minimize
 from scipy.special import rel_entr
 
 from bayespref.checks import as_float, positive, simplex
+from bayespref.display import shown
 from bayespref.errors import InfeasibleRestrictionError
 from bayespref.target.tilt import exponential_tilt
 
 _WITHIN, _SHARP = 1e-8, 1e-5
 
 
+@shown("guaranteed gain {lower}", next_step="deploy only what keeps a gain at the Gamma you find plausible")
 class RobustPolicy(NamedTuple):
     """Policy with the best guaranteed gain.
 

@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from numpy.typing import ArrayLike, NDArray
 
 from bayespref.checks import as_float, finite, non_negative, simplex
+from bayespref.display import shown
 from bayespref.target.fitdpo import TabularFit, pair_wins, tabular_dpo
 from bayespref.target.importance import clipped, combine, post_stratified
 from bayespref.target.tilt import exponential_tilt
@@ -21,6 +22,7 @@ from bayespref.target.tilt import exponential_tilt
 _BISECTIONS = 60
 
 
+@shown(next_step="a result that changes along the path rests on the proxy")
 class Coarsening(NamedTuple):
     """Weighted fits along a path of coarser proxies, finest first.
 
@@ -42,6 +44,7 @@ class Coarsening(NamedTuple):
     distance: NDArray[np.float64]
 
 
+@shown(next_step="a best item that changes with clip or beta is not settled")
 class Frontier(NamedTuple):
     """Weighted fits over caps on the weights and betas.
 

@@ -17,8 +17,10 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp, rel_entr
 
 from bayespref.checks import as_float, finite, positive, simplex
+from bayespref.display import shown
 
 
+@shown("value {value}, KL {kl} nats", next_step="compare with the bounds on welfare before deploying")
 class Tilt(NamedTuple):
     """An exponential tilt and what it is worth, in the reward's own gauge.
 
@@ -40,6 +42,7 @@ class Tilt(NamedTuple):
     gain: NDArray[np.float64]
 
 
+@shown("value {value} of at most {best}", next_step="compare policies on the same rewards")
 class Welfare(NamedTuple):
     """Value of a policy under declared rewards, one per leading index.
 
@@ -64,6 +67,7 @@ class Welfare(NamedTuple):
     gain_per_nat: NDArray[np.float64]
 
 
+@shown("value {value}", next_step="read the spread of the policy over draws")
 class TiltedDraws(NamedTuple):
     """What a posterior of rewards says about the tilt.
 

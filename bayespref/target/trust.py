@@ -8,12 +8,14 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from bayespref.checks import between
+from bayespref.display import shown
 from bayespref.weights import tail
 
 TRUSTED = "trusted"
 DIAGNOSTIC = "diagnostic only"
 
 
+@shown(next_step="trusted speaks of weights alone: read the sensitivity table, too")
 class Trust(NamedTuple):
     """Verdict on a set of weights.
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from bayespref.checks import at_least, between
 from bayespref.comparisons import Comparisons
 from bayespref.dims import A_WINS, BOTH_BAD, TIE
+from bayespref.display import shown
 from bayespref.target.fitdpo import pair_wins, tabular_dpo
 from bayespref.target.importance import Weights, estimated_target, overlap_report
 from bayespref.target.modification import Modification, effect_modification
@@ -25,6 +26,7 @@ from bayespref.target.trust import Trust, trust
 CAPS = (np.inf, 10.0, 5.0, 2.0)
 
 
+@shown("{trust.words}", next_step="read the sensitivity table before acting on the weighted result")
 class Reweighted(NamedTuple):
     """A table taken to its target.
 
