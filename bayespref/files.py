@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -27,7 +28,8 @@ def replacing(target: str | os.PathLike[str]) -> Iterator[Path]:
     Raises
     ------
     OSError
-        If the folder does not exist or cannot be written, or the disk is full.
+        If the folder does not exist or cannot be written, or the disk is full; the message names the target, and of the
+        kind that Python has for the cause (FileNotFoundError, PermissionError).
 
     Examples
     --------
@@ -40,10 +42,11 @@ def replacing(target: str | os.PathLike[str]) -> Iterator[Path]:
     ('whole', ['table.txt'])
     """
     target = Path(target)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
-    os.close(handle)
-    part = Path(name)
+    part: Path | None = None
     try:
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
+        part = Path(name)
+        os.close(handle)
         yield part
         umask = os.umask(0)
         os.umask(umask)
@@ -51,5 +54,9 @@ def replacing(target: str | os.PathLike[str]) -> Iterator[Path]:
         with part.open("rb+") as written:
             os.fsync(written.fileno())
         os.replace(part, target)
+    except OSError as error:  # a full disk names no file, a folder that is not there the temporary one
+        words = f"cannot be written ({error.strerror or error}); what was there is kept"
+        raise OSError(error.errno or errno.EIO, words, str(target)) from error
     finally:
-        part.unlink(missing_ok=True)
+        if part is not None:
+            part.unlink(missing_ok=True)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ import numpy as np
 from jaxtyping import Array
 
 from bayespref.errors import FitFileError
+from bayespref.files import replacing
 
 
 def fingerprint(*parts: Any) -> str:
@@ -60,17 +59,10 @@ def write_checkpoint(path: Path, state: Any, pieces: list[Any], *, chain: int, b
     leaves |= {f"drawn{i}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(joined))}
     try:
         path.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".chain", suffix=".part", dir=path)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                np.savez(file, mark=np.array(mark), blocks=np.array(blocks), **leaves)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(name, path / f"chain{chain}.npz")
-        finally:
-            Path(name).unlink(missing_ok=True)
+        with replacing(path / f"chain{chain}.npz") as part, part.open("wb") as file:
+            np.savez(file, mark=np.array(mark), blocks=np.array(blocks), **leaves)
     except OSError as error:
-        raise FitFileError(f"checkpoint: cannot write into {path} ({error}); earlier checkpoints are kept") from error
+        raise FitFileError(f"checkpoint: {error.filename or path}: {error.strerror or error}") from error
 
 
 def read_checkpoint(path: Path, state: Any, piece: Any, *, chain: int, mark: str) -> tuple[Any, Any, int] | None:
@@ -95,28 +87,48 @@ def read_checkpoint(path: Path, state: Any, piece: Any, *, chain: int, mark: str
     Raises
     ------
     FitFileError
-        If the file cannot be read, or belongs to another run.
+        If the file cannot be read, belongs to another run, or holds what this run cannot have written.
     """
     file = path / f"chain{chain}.npz"
     if not file.is_file():
         return None
     try:
-        with open(file, "rb") as opened, np.load(opened, allow_pickle=False) as stored:
-            found = {name: stored[name] for name in stored.files}
+        found = _stored(file)
         if str(found["mark"]) != mark:
             raise FitFileError(
                 f"checkpoint: {file} belongs to another run (other data, model, seed or sizes); remove it or use "
                 "another folder"
             )
         leaves, structure = jax.tree.flatten(state)
-        restored = [_like(found[f"state{i}"], leaf) for i, leaf in enumerate(leaves)]
-        count = len(jax.tree.leaves(piece))
-        drawn = jax.tree.unflatten(jax.tree.structure(piece), [found[f"drawn{i}"] for i in range(count)])
-        return jax.tree.unflatten(structure, restored), drawn, int(found["blocks"])
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError) as error:
-        if isinstance(error, FitFileError):
-            raise
+        shapes, kind = jax.tree.flatten(piece)
+        blocks = int(found["blocks"])
+        restored = [_like(_fitting(found, f"state{i}", np.shape(_data(leaf))), leaf) for i, leaf in enumerate(leaves)]
+        drawn = [_fitting(found, f"drawn{i}", _repeated(one.shape, blocks)) for i, one in enumerate(shapes)]
+        return jax.tree.unflatten(structure, restored), jax.tree.unflatten(kind, drawn), blocks
+    except FitFileError:
+        raise
+    except Exception as error:  # zipfile, zlib and NumPy raise errors of many kinds on a damaged file
         raise FitFileError(f"checkpoint: {file} cannot be read ({error}); remove it to start the chain anew") from error
+
+
+def _stored(file: Path) -> dict[str, np.ndarray]:
+    """Arrays of an archive that holds them as they are: a compressed one could unfold to any size."""
+    with open(file, "rb") as opened, np.load(opened, allow_pickle=False) as stored:
+        packed = [entry.filename for entry in stored.zip.infolist() if entry.compress_type != zipfile.ZIP_STORED]
+        if packed:
+            raise ValueError(f"{packed[:3]} are compressed")
+        return {name: stored[name] for name in stored.files}
+
+
+def _fitting(found: dict[str, np.ndarray], name: str, shape: tuple[int, ...]) -> np.ndarray:
+    if found[name].shape != shape:
+        raise ValueError(f"{name} has shape {found[name].shape} instead of {shape}")
+    return found[name]
+
+
+def _repeated(shape: tuple[int, ...], blocks: int) -> tuple[int, ...]:
+    """Shape of so many blocks one behind the other."""
+    return (shape[0] * blocks, *shape[1:])
 
 
 def _data(leaf: Any) -> np.ndarray:

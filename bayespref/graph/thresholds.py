@@ -55,7 +55,7 @@ def read_thresholds(path: str | Path) -> dict[str, Any]:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise ValueError(f"thresholds: cannot read {str(path)!r} ({error.strerror})") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # no UTF-8, no TOML, or nested too deeply
         raise ValueError(f"thresholds: {file.name!r} is not valid TOML ({error})") from None
     unknown = sorted(set(content) - set(KEYS))
     if unknown:

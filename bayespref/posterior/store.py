@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from bayespref.errors import FitFileError, TableError
 from bayespref.files import replacing
+from bayespref.posterior.contained import refuse_uncontained
 from bayespref.posterior.tree import META, tree_comparisons, tree_meta
 
 FORMAT_VERSION = 1
@@ -55,9 +56,10 @@ def save_fit(tree: xr.DataTree, path: str | os.PathLike[str]) -> Path:
     sealed.attrs[_HASH] = _content_hash(tree)
     try:
         with replacing(target) as part:
+            _reserve(part, _largest_size(sealed))
             sealed.to_netcdf(part, engine="h5netcdf")
     except OSError as error:
-        raise FitFileError(f"path: could not write {target} ({error}); the previous file, if any, is kept") from error
+        raise FitFileError(f"path: {target} {error.strerror or error}") from error
     return target
 
 
@@ -83,9 +85,14 @@ def load_fit(path: str | os.PathLike[str]) -> xr.DataTree:
     if not target.is_file():
         raise FitFileError(f"path: no file at {target}")
     try:
+        refuse_uncontained(target)
         with xr.open_datatree(target, engine="h5netcdf") as opened:
             tree = opened.load().copy(deep=True)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except FitFileError as error:
+        raise FitFileError(
+            f"path: {target} is not a readable netCDF fit (truncated, or another format?): {error}"
+        ) from None
+    except Exception as error:  # h5py, h5netcdf and xarray raise errors of nearly every kind on a damaged file
         message = f"path: {target} is not a readable netCDF fit (truncated, or another format?): {error}"
         raise FitFileError(message) from error
     if META not in tree.attrs:
@@ -107,6 +114,34 @@ def load_fit(path: str | os.PathLike[str]) -> xr.DataTree:
     if meta.get("data_hash") != comparisons.data_hash:
         raise FitFileError(f"path: {target}: provenance and table have different hashes; one was edited")
     return tree
+
+
+def _reserve(part: Path, size: int) -> None:
+    """Claim the room first: HDF5 brings the whole process down where the disk fills up under it.
+
+    Raises
+    ------
+    OSError
+        If there is not so much room.
+    """
+    with part.open("wb") as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)
+
+
+def _largest_size(tree: xr.DataTree) -> int:
+    """Upper end of the size of the file, bytes: values, texts with their places, and 8 KiB a member for its head."""
+    size = 0
+    for node in tree.subtree:
+        dataset = node.to_dataset(inherit=False)
+        for attrs in (node.attrs, *(variable.attrs for variable in dataset.variables.values())):
+            size += 8192 + sum(len(str(value).encode()) + len(str(name)) + 256 for name, value in attrs.items())
+        for variable in dataset.variables.values():
+            if variable.dtype.kind in "OUST":
+                size += sum(len(str(value).encode()) + 48 for value in variable.values.flat)
+            else:
+                size += int(variable.nbytes)
+    return size
 
 
 def _format_version(tree: xr.DataTree) -> object:

@@ -168,10 +168,13 @@ def read_regime(path: str | os.PathLike[str]) -> Regime:
     file = Path(path)
     if file.suffix not in (".toml", ".json"):
         raise RegimeError(f"regime: the file must end in .toml or .json, got {file.name!r}")
-    text = file.read_text(encoding="utf-8")
+    raw = file.read_bytes()
     try:
+        text = raw.decode("utf-8")
         content = tomllib.loads(text) if file.suffix == ".toml" else json.loads(text, object_pairs_hook=_once)
-    except (tomllib.TOMLDecodeError, json.JSONDecodeError) as error:
+    except RegimeError:
+        raise
+    except (ValueError, RecursionError) as error:  # no UTF-8, neither TOML nor JSON, or nested too deeply
         raise RegimeError(f"regime: {file.name} cannot be parsed: {error}") from None
     return regime_from(content)
 

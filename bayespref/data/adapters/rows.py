@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import combinations
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -216,7 +217,8 @@ def preflib_rows(instance: Any) -> Converted:
     Raises
     ------
     TableError
-        If no ballot has two items.
+        If the file is no PrefLib file, a ballot names an item that has no name or names one twice, a ballot is listed
+        twice or by no voter, or no ballot has two items.
 
     Notes
     -----
@@ -232,13 +234,12 @@ def preflib_rows(instance: Any) -> Converted:
     [{'item_a': 'y', 'item_b': 'z', 'outcome': 'tie', 'count': 4}]
     """
     if not hasattr(instance, "orders"):
-        from preflibtools.instances import OrdinalInstance
-
-        instance = OrdinalInstance(str(instance))
+        instance = _preflib_file(Path(instance))
     name = {code: str(label) for code, label in instance.alternatives_name.items()}
     repeated = sorted({label for label in name.values() if list(name.values()).count(label) > 1})
     if repeated:
         raise TableError(f"alternatives: names given twice: {repeated[:_SHOWN]}")
+    _refuse_ballots(instance, name)
     made = []
     for ballot, order in enumerate(instance.orders):
         placed = [(name[item], place) for place, group in enumerate(order) for item in group]
@@ -247,6 +248,33 @@ def preflib_rows(instance: Any) -> Converted:
             count = int(instance.multiplicity[order])
             made.append({"item_a": a, "item_b": b, "outcome": outcome, "count": count, "block": str(ballot)})
     return _converted(made, len(instance.orders), {}, "pairs of one ballot are one answer")
+
+
+def _preflib_file(path: Path) -> Any:
+    from preflibtools.instances import OrdinalInstance
+
+    raw, instance = path.read_bytes(), OrdinalInstance()
+    try:
+        instance.parse_str(raw.decode("utf-8"), path.suffix[1:])
+    except Exception as error:  # the parser raises errors of many kinds on a damaged file
+        raise TableError(f"ballots: {path.name!r} cannot be read ({type(error).__name__}: {error})") from None
+    return instance
+
+
+def _refuse_ballots(instance: Any, name: Mapping[Any, str]) -> None:
+    """Refuse ballots that cannot be counted; the parser keeps one count for a ballot that is listed twice."""
+    rules: dict[str, Callable[[Any], bool]] = {
+        "names an item that has no name": lambda order: any(item not in name for group in order for item in group),
+        "names an item twice": lambda order: len({i for group in order for i in group}) < sum(map(len, order)),
+        "is listed by no voter": lambda order: not int(instance.multiplicity[order]) > 0,
+    }
+    for words, broken in rules.items():
+        bad = [ballot for ballot, order in enumerate(instance.orders) if broken(order)]
+        if bad:
+            raise TableError(f"ballots: {len(bad)} ballot(s) of which each {words}, first {bad[:_SHOWN]}")
+    twice = [order for order, count in Counter(instance.orders).items() if count > 1]
+    if twice:
+        raise TableError(f"ballots: {len(twice)} ballot(s) listed twice, first {twice[:_SHOWN]}; add their counts")
 
 
 def _converted(made: Sequence[dict[str, Any]], n_rows: int, left_out: Mapping[str, int], dependence: str) -> Converted:
