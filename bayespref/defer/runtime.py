@@ -35,7 +35,7 @@ _SHOWN = 20
 _DEFAULTS = ("missing_value", "unseen_state", "unknown_item", "not_offered")
 
 
-@shown("{decision}: {action}")
+@shown("{decision}, {reason}")
 class Verdict(NamedTuple):
     """Answer for one case."""
 

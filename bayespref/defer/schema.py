@@ -6,7 +6,6 @@ the file says null, where it has no upper end it says "inf", and a region withou
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bayespref.errors import PolicyFileError
 from bayespref.files import replacing
+from bayespref.provenance import content_hash, sealed_json
 
 FORMAT = "bayespref.deferral-policy"
 FORMAT_VERSION = "1.0.0"
@@ -52,6 +52,8 @@ class PolicyFile(_Strict):
     link_units: Text = Field(description="Unit of scores and thresholds, in words.")
     assumptions: list[Text]
     data_hash: Text = Field(description="Hash of the table the policy was built from.")
+    seed: int | list[int] | None = Field(description="Seed of the draws behind the scores; null where unknown or none.")
+    versions: dict[str, str] = Field(description="Versions that made the scores, by package; empty where unknown.")
     region: list[Text] = Field(min_length=1, description="Names of the columns that make a region.")
     items: list[str] = Field(description="Items the policy knows.")
     regions: list[RegionRow]
@@ -80,30 +82,6 @@ class FeaturePolicyFile(_Strict):
 Readable = TypeVar("Readable", PolicyFile, FeaturePolicyFile)
 
 
-def content_hash(fields: Mapping[str, Any]) -> str:
-    """Hash of a policy's fields, ``content_hash`` itself left out.
-
-    Parameters
-    ----------
-    fields : mapping
-        JSON-able fields of the file.
-
-    Returns
-    -------
-    str
-        "sha256:" and 64 hexadecimal digits, of the JSON with sorted keys and no spaces, so that reformatting the file
-        changes nothing and changing a value does.
-
-    Examples
-    --------
-    >>> content_hash({"a": 1, "b": 2}) == content_hash({"b": 2, "a": 1, "content_hash": "any"})
-    True
-    """
-    kept = {name: value for name, value in fields.items() if name != "content_hash"}
-    text = json.dumps(kept, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return "sha256:" + hashlib.sha256(text.encode("ascii")).hexdigest()
-
-
 def dump(fields: Mapping[str, Any]) -> str:
     """Text of a policy file: format and version in front, the content hash behind.
 
@@ -117,9 +95,7 @@ def dump(fields: Mapping[str, Any]) -> str:
     str
         JSON, ASCII only, with a line break at the end.
     """
-    whole = {"format": FORMAT, "format_version": FORMAT_VERSION, **fields}
-    whole["content_hash"] = content_hash(whole)
-    return json.dumps(whole, indent=1, allow_nan=False) + "\n"
+    return sealed_json({"format": FORMAT, "format_version": FORMAT_VERSION, **fields})
 
 
 def write_text(target: Path, text: str) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import xarray as xr
@@ -12,6 +13,7 @@ from bayespref.defer.features import FeaturePolicy
 from bayespref.dims import BOTH_BAD, CHAIN, CONTEXT, DRAW, FEATURE, TYPE
 from bayespref.errors import ModelError
 from bayespref.posterior.tree import tree_comparisons, tree_meta
+from bayespref.workflow.running import made_by
 
 
 def feature_scores(
@@ -120,4 +122,5 @@ def feature_policy(
         Its ``predict`` reads ``<feature>_a`` and ``<feature>_b``; items need not be those of the table.
     """
     scored = feature_scores(tree, bins, by_type=by_type, reward_range=reward_range, least_count=least_count)
-    return feature_policy_from(scored, c_defer=c_defer, rule=rule, data_hash=scored.attrs["data_hash"])
+    found = feature_policy_from(scored, c_defer=c_defer, rule=rule, data_hash=scored.attrs["data_hash"])
+    return replace(found, policy=made_by(tree, found.policy))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,15 @@ def policy(tree: xr.DataTree, *, c_defer: float, rule: str = "set_pure") -> Defe
     meta = tree_meta(tree)
     defer = tree["defer"].to_dataset()
     assumptions = [f"model {meta['model']}", *json.loads(defer.attrs["assumptions"]), defer.attrs["deployment"]]
-    return policy_from(defer, c_defer=c_defer, rule=rule, data_hash=meta["data_hash"], assumptions=assumptions)
+    made = policy_from(defer, c_defer=c_defer, rule=rule, data_hash=meta["data_hash"], assumptions=assumptions)
+    return made_by(tree, made)
+
+
+def made_by(tree: xr.DataTree, decisions: DeferralPolicy) -> DeferralPolicy:
+    """Policy that says which seed and which versions made the fit behind it."""
+    meta = tree_meta(tree)
+    seed = meta["seed"]
+    return replace(decisions, seed=tuple(seed) if isinstance(seed, list) else seed, versions=meta["versions"])
 
 
 def run(

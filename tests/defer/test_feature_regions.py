@@ -19,8 +19,8 @@ from bayespref.defer.feature_regions import feature_policy_from, score_feature_r
 from bayespref.defer.features import FeaturePolicy, bin_boxes, bin_labels
 from bayespref.defer.pairs import box_vertices, pair_scores, unidentified
 from bayespref.defer.policy import from_scores
-from bayespref.defer.schema import content_hash
 from bayespref.errors import ModelError, PolicyFileError
+from bayespref.provenance import content_hash
 from bayespref.workflow import fit
 from bayespref.workflow.features import feature_policy, feature_scores
 

@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bayespref.defer import schema
 from bayespref.defer.policy import DeferralPolicy, from_scores
 from bayespref.errors import REASONS, PolicyFileError
+from bayespref.provenance import content_hash
 
 KINDS = {"pandas": pd.DataFrame, "polars": pl.DataFrame, "pyarrow": pa.table}
 OUTPUT = ["decision", "action", "reason", "score", "threshold"]
@@ -385,7 +385,7 @@ def edited(change, *, rehash=True):
     fields = json.loads(small_policy().to_json())
     change(fields)
     if rehash:
-        fields["content_hash"] = schema.content_hash(fields)
+        fields["content_hash"] = content_hash(fields)
     return json.dumps(fields)
 
 
