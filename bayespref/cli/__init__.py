@@ -4,7 +4,7 @@ Exit codes: 0 done (and, for ``check``, every check passed); 1 a check failed; 2
 registers the verbs, a file a group of them, on ``app``.
 """
 
-from bayespref.cli import check, decide, fit, study
+from bayespref.cli import aggregate, check, decide, fit, study
 from bayespref.cli.app import app, main
 
-__all__ = ["app", "check", "decide", "fit", "main", "study"]
+__all__ = ["aggregate", "app", "check", "decide", "fit", "main", "study"]

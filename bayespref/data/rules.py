@@ -23,7 +23,7 @@ class Broken(NamedTuple):
 
     column: str
     rule: str
-    count: int
+    n_rows: int
     """Number of rows."""
     first: dict[str, str]
     """Values of the first bad rows, as written in Python, by row number (from 0) or another name of the row."""
@@ -32,7 +32,7 @@ class Broken(NamedTuple):
     def __str__(self) -> str:
         shown = ", ".join(f"{row}: {value}" for row, value in self.first.items())
         detail = f" ({self.detail})" if self.detail else ""
-        return f"- {self.column}: {self.rule}; {self.count} bad row(s){detail}, first {{{shown}}}"
+        return f"- {self.column}: {self.rule}; {self.n_rows} bad row(s){detail}, first {{{shown}}}"
 
 
 class Rules:
@@ -80,7 +80,7 @@ class Rules:
             "rows": int(self.stands_for[self.bad].sum()),
             "rules": {
                 f"{broken.column}: {broken.rule}": {
-                    "count": broken.count,
+                    "count": broken.n_rows,
                     "first_rows": dict(broken.first),
                 }
                 | ({"detail": broken.detail} if broken.detail else {})
