@@ -20,6 +20,17 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "graph.check": ["check"],
         "graph.connect": ["suggest_comparisons"],
         "posterior.store": ["load_fit", "save_fit"],
-        "workflow": ["analyse", "audit", "next_comparisons", "policy", "run"],
+        "workflow": [
+            "analyse",
+            "audit",
+            "bundle",
+            "croissant",
+            "dataset_card",
+            "model_card",
+            "next_comparisons",
+            "policy",
+            "run",
+            "verify",
+        ],
     },
 )

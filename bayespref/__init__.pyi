@@ -19,9 +19,14 @@ from bayespref.posterior.store import load_fit as load_fit
 from bayespref.posterior.store import save_fit as save_fit
 from bayespref.workflow import analyse as analyse
 from bayespref.workflow import audit as audit
+from bayespref.workflow import bundle as bundle
+from bayespref.workflow import croissant as croissant
+from bayespref.workflow import dataset_card as dataset_card
 from bayespref.workflow import fit as fit
+from bayespref.workflow import model_card as model_card
 from bayespref.workflow import next_comparisons as next_comparisons
 from bayespref.workflow import policy as policy
 from bayespref.workflow import run as run
+from bayespref.workflow import verify as verify
 
 __version__: str

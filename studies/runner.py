@@ -5,12 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import platform
 import time
 from datetime import UTC, datetime
 from functools import cache
 from importlib import import_module
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,10 +20,9 @@ import bayespref
 from bayespref import __version__
 from bayespref.checks import one_of
 from bayespref.files import replacing
+from bayespref.provenance import file_hashes, sealed_json, versions
 from bayespref.studies import STUDIES
 from bayespref.studies.claims import compare, read_expectations
-
-_NUMBERS_COME_FROM = ("jax", "numpy", "numpyro", "scipy")
 
 
 class StudyResult(NamedTuple):
@@ -82,6 +79,11 @@ def study_module(name: str) -> Any:
     return import_module(f"bayespref.studies.{name.replace('-', '_')}")
 
 
+def unavailable(name: str) -> str:
+    """Why a study cannot run here, in words; empty where it can. Only studies of real data can lack something."""
+    return str(getattr(study_module(name), "unavailable", str)())
+
+
 def run_study(
     name: str,
     *,
@@ -114,9 +116,13 @@ def run_study(
     ------
     ValueError
         If the study or size is unknown, or its expectations do not fit its table.
+    FileNotFoundError
+        If the study is of real data that are not here.
     """
     module = study_module(name)
     one_of("size", size, tuple(module.SIZES))
+    if reason := unavailable(name):
+        raise FileNotFoundError(f"{name}: {reason}")
     folder = Path(out) / name / f"{size}-{seed}"
     (folder / "cases").mkdir(parents=True, exist_ok=True)
     shared = getattr(module, "SHARED_SEED", False)
@@ -151,18 +157,22 @@ def _write(result: StudyResult, module: Any) -> None:
         with replacing(result.folder / f"figure.{kind}") as part, style():
             figure.savefig(part, format=kind, dpi=140)
     said = {
+        "kind": "bayespref.study",
         "study": result.name,
         "size": result.size,
         "seed": result.seed,
         "version": __version__,
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in _NUMBERS_COME_FROM},
+        "versions": versions(),
         "date": datetime.now(UTC).date().isoformat(),
         "cpu_seconds": round(result.cpu_seconds, 1),
         "agrees": result.agrees,
         "claims": json.loads(result.verdict.to_json(orient="records", double_precision=15)),
+        "data_hash": None,  # the worlds of a study follow from its code and seed
+        "code_hash": f"sha256:{_code_hash()}",
+        "files": file_hashes(result.folder, ("table.parquet", "figure.svg", "figure.png")),
     }
     with replacing(result.folder / "verdict.json") as part:
-        part.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+        part.write_text(sealed_json(said), encoding="utf-8")
 
 
 @cache

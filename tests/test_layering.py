@@ -14,7 +14,20 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
-STAGES = ["data", "graph", "fit", "posterior", "disagree", "bounds", "defer", "design", "target", "simulate", "report"]
+STAGES = [
+    "data",
+    "graph",
+    "fit",
+    "posterior",
+    "disagree",
+    "bounds",
+    "defer",
+    "design",
+    "target",
+    "simulate",
+    "report",
+    "cards",
+]
 BASE = [
     "dims",
     "reasons",

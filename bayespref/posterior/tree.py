@@ -23,6 +23,7 @@ from bayespref.dims import (
     TYPE,
     VARIABLE_DIMS,
 )
+from bayespref.provenance import stamp
 
 META = "bayespref"
 """Root attribute that holds the provenance as JSON."""
@@ -120,6 +121,12 @@ def tree_meta(tree: xr.DataTree) -> dict[str, Any]:
     """Provenance of a fit: model, options, seed, versions, data hash, verdict inputs."""
     meta: dict[str, Any] = json.loads(tree.attrs[META])
     return meta
+
+
+def tree_stamp(kind: str, tree: xr.DataTree) -> dict[str, Any]:
+    """Provenance of an artefact made from a fit: its data hash, seed and versions; see `bayespref.provenance.stamp`."""
+    meta = tree_meta(tree)
+    return stamp(kind, data_hash=meta["data_hash"], seed=meta["seed"], made_with=meta["versions"])
 
 
 def tree_draws(tree: xr.DataTree) -> dict[str, str]:

@@ -24,6 +24,7 @@ from bayespref.files import replacing
 from bayespref.graph.typed import edge_floor, typed_graph
 from bayespref.posterior.store import load_fit, save_fit
 from bayespref.posterior.tree import tree_comparisons, tree_meta
+from bayespref.provenance import file_hashes, sealed_json, stamp
 from bayespref.target.constrained import constrained_tilt
 from bayespref.target.export import resample, trl_table, write_trl
 from bayespref.target.regime import Regime, read_regime, target_shares
@@ -261,7 +262,10 @@ def write_target(
         say(f"left out, no preference stated: {got.left_out} row(s)")
         with replacing(out / "overlap.csv") as part:
             got.report.to_csv(part, index=False)
-        verdict: dict[str, Any] = {
+        say(str(write_trl(trl_table(comparisons, got.weights.weight), out / "train.jsonl")))
+        recipe = resample(got.weights.weight * comparisons.weight, comparisons.n_rows, seed=0).recipe
+        say(recipe)
+        verdict: dict[str, Any] = stamp("bayespref.target", data_hash=comparisons.data_hash, seed=0) | {
             "verdict": got.trust.verdict,
             "reasons": list(got.trust.reasons),
             "effect": got.modification.words,
@@ -270,11 +274,11 @@ def write_target(
             "regime": regime.model_dump(mode="json"),
             "regime_hash": got.regime_hash,
             "logged_hash": got.logged_hash,
+            "resample": recipe,
+            "files": file_hashes(out, ("overlap.csv", "train.jsonl")),
         }
         with replacing(out / "verdict.json") as part:
-            part.write_text(json.dumps(verdict, indent=2) + "\n", encoding="utf-8")
-        say(str(write_trl(trl_table(comparisons, got.weights.weight), out / "train.jsonl")))
-        say(resample(got.weights.weight * comparisons.weight, comparisons.n_rows, seed=0).recipe)
+            part.write_text(sealed_json(verdict), encoding="utf-8")
     if fitted is not None:
         tree = target(load_fit(fitted), regime)
         group = tree["target"].to_dataset()
