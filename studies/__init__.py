@@ -26,6 +26,7 @@ STUDIES = (
     "adaptive-design",
     "correlation-flip",
     "correlation-sweep",
+    "deferral-stream",
     "dr",
     "hh-confounding",
     "next-comparisons",

@@ -303,29 +303,6 @@ def target_risk(t):
 
 
 @pytest.mark.slow
-def test_the_fixed_sequence_reaches_the_published_violations_and_coverage():
-    # Twenty thresholds: a start at the least sample, and Bonferroni, lose coverage on finer grids (.29 and .34 at 100).
-    reps, coarse = 3000, np.arange(1, 21) / 20
-
-    def run(**settings):
-        return violations(
-            lambda s, x, _: learn_then_test(s, x, alpha=0.25, delta=0.1, grid=coarse, **settings),
-            source_risk,
-            0.25,
-            reps,
-            1,
-            300,
-        )
-
-    broken, coverage = run()
-    assert within(broken, reps, 0.1)
-    assert broken / reps == pytest.approx(0.06, abs=0.03)
-    assert coverage == pytest.approx(0.64, abs=0.03)
-    assert run(start=1.0)[1] == pytest.approx(0.42, abs=0.03)
-    assert run(method="bonferroni")[1] == pytest.approx(0.43, abs=0.03)
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("n", [100, 300, 1000])
 @pytest.mark.parametrize("method", ["fixed_sequence", "bonferroni", "sgr"])
 def test_selective_risk_is_kept_with_probability_one_minus_delta(n, method):
@@ -356,9 +333,6 @@ def test_under_shift_the_weighted_form_keeps_its_promise_and_the_plain_one_does_
     assert n < 300 or coverage > 0.1
     spoiled, _ = violations(plain, target_risk, 0.3, reps, 3, n)
     assert spoiled / reps > (0.2 if n == 100 else 0.5)
-    if n == 600:
-        assert broken / reps == pytest.approx(0.026, abs=0.026)
-        assert spoiled / reps == pytest.approx(0.93, abs=0.04)
 
 
 @pytest.mark.slow
