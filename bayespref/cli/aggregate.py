@@ -9,11 +9,11 @@ from typing import Annotated, Any
 
 import typer
 
-from bayespref.cli.app import app
+from bayespref.cli.app import TABLES, app
 from bayespref.cli.options import AdapterOption, ColumnOption, FeatureOption, JsonOption, column_map
 
 
-@app.command()
+@app.command(rich_help_panel=TABLES)
 def aggregate(
     source: Annotated[
         Path, typer.Argument(help="A .parquet file, a folder of them, or a DuckDB database file.", show_default=False)

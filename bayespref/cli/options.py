@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
+    import pandas as pd
     import xarray as xr
 
     from bayespref.comparisons import Comparisons
@@ -34,7 +39,7 @@ NewRangeOption = Annotated[
     tuple[float, float] | None, typer.Option("--range", help="Assumed range of rewards, log-odds.", show_default=False)
 ]
 NewRegionOption = Annotated[str | None, typer.Option("--regions", help="state, or state_type.", show_default=False)]
-JsonOption = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, for other programs.")]
 OutOption = Annotated[Path, typer.Option("--out", help="File to write.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="No progress bars.")]
 
@@ -89,9 +94,72 @@ def analysed(
     return tree if "defer" in tree.children and not changed else analyse(tree, **changed)
 
 
-def say_verdicts(tree: xr.DataTree) -> None:
-    """Print what convergence says of a fit, a line a verdict."""
+def verdict_words(tree: xr.DataTree) -> tuple[list[str], dict[str, Any]]:
+    """What convergence says of a fit: a line a verdict, and the same with seed and data hash as JSON fields."""
+    from bayespref.posterior.tree import tree_meta
     from bayespref.posterior.verdict import convergence
 
-    for verdict in convergence(tree):
-        typer.echo(verdict.words)
+    verdicts, meta = convergence(tree), tree_meta(tree)
+    fields = {name: meta[name] for name in ("model", "data_hash", "seed", "versions")}
+    return [one.words for one in verdicts], fields | {
+        "converged": verdicts[0].ok,
+        "verdicts": [one._asdict() for one in verdicts],
+    }
+
+
+def print_json(verb: str, **fields: Any) -> None:
+    """Print one JSON object that says which verb wrote it and in which version of its shape."""
+    whole = {"kind": f"bayespref.{verb}", "schema_version": 1, **fields}
+    typer.echo(json.dumps(whole, ensure_ascii=False, allow_nan=False, default=str, indent=1))
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows of a frame as JSON objects: undefined is null, unbounded is "inf"."""
+    known = frame.astype(object).where(frame.notna(), None)
+    return [{str(key): _unbounded(value) for key, value in row.items()} for row in known.to_dict(orient="records")]
+
+
+def _unbounded(value: Any) -> Any:
+    return str(value) if isinstance(value, float) and value in (float("inf"), float("-inf")) else value
+
+
+def bars(quiet: bool) -> bool:
+    """Whether a fit shows progress bars: on a terminal, unless told not to."""
+    return not quiet and sys.stderr.isatty()
+
+
+@contextmanager
+def steps(verb: str, names: Sequence[str], quiet: bool) -> Iterator[Callable[[], None]]:
+    """Show on stderr which step of a verb runs; nothing where stderr is no terminal.
+
+    Parameters
+    ----------
+    verb : str
+        Said in front.
+    names : sequence of str
+        The steps, in order.
+    quiet : bool
+        Show nothing.
+
+    Yields
+    ------
+    callable
+        To be called once after each step.
+    """
+    from tqdm import tqdm
+
+    with tqdm(
+        total=len(names),
+        desc=f"{verb}: {names[0]}",
+        disable=True if quiet else None,
+        file=sys.stderr,
+        leave=False,
+        bar_format="{desc} {bar:20} {n_fmt}/{total_fmt} [{elapsed}]",
+    ) as bar:
+
+        def done() -> None:
+            bar.update()
+            if bar.n < len(names):
+                bar.set_description_str(f"{verb}: {names[bar.n]}")
+
+        yield done
