@@ -30,7 +30,7 @@ MEMORY = 2 << 30
 """Bytes that a target may take on top of what its libraries take."""
 SECONDS = 20
 """Longest that one input may take."""
-LONGEST = 65_536
+LONGEST = 262_144
 """Bytes of the longest input."""
 
 
@@ -85,13 +85,23 @@ class Attempt:
         return why
 
     def seeds(self) -> list[bytes]:
-        """What to start from, each run once unwatched: imports and caches are made then."""
-        seeds = [*self.target.seeds(), *kept(self.name)]
+        """What to start from, each run once unwatched: imports and caches are made then.
+
+        Raises
+        ------
+        SystemExit
+            If a reader takes none of the inputs made for it: fuzzing it would try nothing.
+        """
+        made = self.target.seeds()
+        seeds, taken = [*made, *kept(self.name)], 0
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             for data in seeds:
                 with contextlib.suppress(Exception):
                     self.target.run(data, self.folder)
+                    taken += 1
+        if not taken and not self.target.structured:
+            raise SystemExit(f"{self.name}: the reader takes none of the inputs made for it")
         return seeds
 
     def note(self, data: bytes, why: str, out: Path) -> None:
@@ -219,29 +229,32 @@ def quick(name: str, examples: int) -> str | None:
 
 
 def main() -> None:
-    from benchmarks.fuzz_targets import TARGETS
-
     parser = argparse.ArgumentParser(prog="python -m benchmarks.fuzz", description=__doc__.split("\n")[0])
     parser.add_argument("--executions", type=int, default=1_000_000, help="all targets together")
-    parser.add_argument("--only", nargs="+", choices=TARGETS, default=list(TARGETS), help="these targets alone")
+    parser.add_argument("--only", nargs="+", metavar="TARGET", help="these targets alone")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("fuzz-findings"), help="folder of findings and counts")
     parser.add_argument("--quick", action="store_true", help="the small form: Hypothesis, in this process")
-    parser.add_argument("--inside", choices=TARGETS, help=argparse.SUPPRESS)
+    parser.add_argument("--inside", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.inside:
         inside(chosen.inside, chosen.executions, chosen.seed, chosen.out.resolve() / chosen.inside)
         return
+    from benchmarks.fuzz_targets import TARGETS  # not before: the package is instrumented as it is imported
+
+    names = chosen.only or list(TARGETS)
+    if set(names) - set(TARGETS):
+        parser.error(f"unknown target(s) {sorted(set(names) - set(TARGETS))}; known are {list(TARGETS)}")
     if chosen.quick:
         slow = min(target.share for target in TARGETS.values())
-        found = [quick(name, 2 if TARGETS[name].share == slow else 60) for name in chosen.only]
+        found = [quick(name, 2 if TARGETS[name].share == slow else 60) for name in names]
         sys.exit("\n\n".join(why for why in found if why) or 0)
     chosen.out.mkdir(parents=True, exist_ok=True)
-    total = sum(TARGETS[name].share for name in chosen.only)
+    total = sum(TARGETS[name].share for name in names)
     print("| target | executions | refused with a documented error | findings | processes that died | seconds |")
     print("|---|---|---|---|---|---|", flush=True)
     sums: dict[str, float] = {}
-    for name in chosen.only:
+    for name in names:
         runs = max(1, round(chosen.executions * TARGETS[name].share / total))
         got = fuzz(name, runs, chosen.seed, chosen.out.resolve())
         print(f"| {name} | " + " | ".join(f"{got[key]:,}" for key in got) + " |", flush=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import narwhals as nw
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv as arrow_csv
 import pyarrow.parquet as parquet
@@ -80,7 +81,7 @@ def open_table(table: Any) -> Source:
     def load(wanted: Iterable[str]) -> dict[str, pa.ChunkedArray]:
         names = list(wanted)
         eager = frame.select([original[n] for n in names]).collect() if lazy else frame
-        return _columns({n: eager[original[n]] for n in names}, lambda series: series.to_arrow())
+        return _columns({n: eager[original[n]] for n in names}, _to_arrow)
 
     return Source(name, columns, load, text=False)
 
@@ -193,6 +194,17 @@ def _columns(values: Mapping[str, Any], convert: Callable[[Any], Any]) -> dict[s
     if problems:
         raise TableError("the table has columns that cannot be read:\n" + "\n".join(problems))
     return built
+
+
+def _to_arrow(series: Any) -> Any:
+    """Column of a frame as Arrow; a NumPy time without a unit among other values would end the process in there."""
+    if series.dtype == nw.Object and series.implementation.is_pandas():
+        from pandas.api.types import infer_dtype
+
+        values = series.to_native()
+        if infer_dtype(values, skipna=True) == "mixed" and any(isinstance(v, np.datetime64) for v in values):
+            raise TypeError("NumPy times among other values")
+    return series.to_arrow()
 
 
 def _mixed(column: Iterable[Any], error: Exception) -> str:

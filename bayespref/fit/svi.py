@@ -148,7 +148,7 @@ def fit_svi(
     pieces: list[Any] = []
     done = 0
     if checkpoint is not None:
-        found = read_checkpoint(checkpoint, state, np.zeros(0), chain=0, mark=mark)
+        found = read_checkpoint(checkpoint, state, np.zeros(1), chain=0, mark=mark)
         if found is not None:
             state, drawn, done = found
             pieces = [drawn]

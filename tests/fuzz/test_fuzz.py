@@ -8,9 +8,11 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 
-from bayespref.data.adapters.rows import preflib_rows
+from bayespref.data.adapters.rows import alpaca_eval_rows, preflib_rows, trl_rows
+from bayespref.data.table import read_comparisons
 from bayespref.design.registry import RegistryError, read_registry
 from bayespref.design.state import load_state
 from bayespref.errors import FitFileError, RegimeError, TableError
@@ -61,6 +63,27 @@ def test_ballots_that_are_no_ballots_are_refused(tmp_path):
         file.write_bytes(content)
         with pytest.raises(TableError):
             preflib_rows(file)
+
+
+def test_a_time_without_a_unit_among_numbers_does_not_end_the_process():
+    frame = pd.DataFrame({"item_a": ["x", "y"], "item_b": ["y", "z"], "outcome": ["a", "b"]})
+    frame["weight"] = pd.Series([np.datetime64("NaT"), np.float32(0.1)], dtype=object)
+    with pytest.raises(TableError, match="weight: mixed types"):
+        read_comparisons(frame)
+
+
+@pytest.mark.parametrize(
+    ("reader", "row"),
+    [
+        (alpaca_eval_rows, {"preference": 1.5}),
+        (alpaca_eval_rows, {"preference": 1.5, "generator_1": "x", "generator_2": None}),
+        (lambda rows: trl_rows(rows, lambda text, row: text), {"chosen": 3, "rejected": 4}),
+        (lambda rows: trl_rows(rows, lambda text, row: text), {"chosen": [{"x": 1}], "rejected": ["y"]}),
+    ],
+)
+def test_rows_that_lack_what_an_adapter_reads_are_refused_by_number(reader, row):
+    with pytest.raises(TableError, match="row 0"):
+        reader([row])
 
 
 BALLOTS = "# ALTERNATIVE NAME 1: x\n# ALTERNATIVE NAME 2: y\n"

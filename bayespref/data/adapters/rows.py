@@ -167,7 +167,7 @@ def alpaca_eval_rows(annotations: Iterable[Mapping[str, Any]]) -> Converted:
     Raises
     ------
     TableError
-        If a preference lies outside [1, 2] and is not 0.
+        If a preference lies outside [1, 2] and is not 0, or a row lacks a generator.
 
     Notes
     -----
@@ -189,6 +189,9 @@ def alpaca_eval_rows(annotations: Iterable[Mapping[str, Any]]) -> Converted:
             continue
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not (value == 0 or 1 <= value <= 2):
             raise TableError(f"row {i}: preference must be 0 or lie in [1, 2], got {value!r}")
+        absent = [name for name in ("generator_1", "generator_2") if row.get(name) is None]
+        if absent:
+            raise TableError(f"row {i}: {absent} missing")
         base = {"item_a": str(row["generator_1"]), "item_b": str(row["generator_2"]), "block": str(i)}
         base |= {name: str(row[name]) for name in ("annotator",) if row.get(name) is not None}
         hard = {1.0: "a", 2.0: "b", 1.5: "tie", 0.0: "tie"}.get(float(value))
@@ -299,6 +302,7 @@ def _completions(i: int, row: Mapping[str, Any]) -> tuple[str, str, str]:
         raise TableError(f"row {i}: chosen and rejected must both be texts or both lists of messages")
     if prompt is not None:
         return _text(i, prompt), _text(i, chosen), _text(i, rejected)
+    _text(i, chosen), _text(i, rejected)
     shorter = min(len(chosen), len(rejected))
     n = next((k for k in range(shorter) if chosen[k] != rejected[k]), shorter)
     return _text(i, chosen[:n]), _text(i, chosen[n:]), _text(i, rejected[n:])
