@@ -53,7 +53,10 @@ def _table() -> Any:
     rng = np.random.default_rng(0)
     a = rng.integers(0, 5, 400)
     b = (a + rng.integers(1, 5, 400)) % 5
-    return from_codes(a, b, rng.integers(0, 2, 400), items=tuple("abcde"), annotator=np.arange(400) // 20)
+    people = tuple(f"u{i:02}" for i in range(20))
+    return from_codes(
+        a, b, rng.integers(0, 2, 400), items=tuple("abcde"), annotator=np.arange(400) // 20, annotators=people
+    )
 
 
 def _fit(method: str, model: str, options: dict[str, Any], sizes: dict[str, Any], folder: Path) -> None:

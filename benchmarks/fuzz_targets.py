@@ -217,7 +217,7 @@ def _feature_text() -> str:
         [0, 1],
         labels=[("[-1, 0)",), ("[0, 1]",)],
         region=("price",),
-        items=["a", "b"],
+        items=["item_a", "item_b"],
         c_defer=0.2,
         data_hash="h",
         assumptions=[],

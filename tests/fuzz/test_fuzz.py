@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayespref.data.adapters.rows import alpaca_eval_rows, preflib_rows, trl_rows
+from bayespref.data.adapters.rows import alpaca_eval_rows, preflib_rows, prism_rows, trl_rows
 from bayespref.data.table import read_comparisons
 from bayespref.design.registry import RegistryError, read_registry
 from bayespref.design.state import load_state
@@ -84,6 +84,13 @@ def test_a_time_without_a_unit_among_numbers_does_not_end_the_process():
 def test_rows_that_lack_what_an_adapter_reads_are_refused_by_number(reader, row):
     with pytest.raises(TableError, match="row 0"):
         reader([row])
+
+
+@pytest.mark.parametrize("names", [(1, "1"), (np.array([1, 2]), np.array([1, 2]))], ids=["number", "array"])
+def test_names_that_read_alike_are_one_model_and_no_pair(names):
+    rows = [{"interaction_id": "i", "user_id": "u", "model_name": name, "score": 50} for name in names]
+    with pytest.raises(TableError, match="no comparison is left"):
+        prism_rows(rows)
 
 
 BALLOTS = "# ALTERNATIVE NAME 1: x\n# ALTERNATIVE NAME 2: y\n"

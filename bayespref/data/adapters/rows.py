@@ -133,7 +133,7 @@ def prism_rows(utterances: Iterable[Mapping[str, Any]]) -> Converted:
     made, same = [], 0
     for turn, answers in turns.items():
         for one, other in combinations(answers, 2):
-            if one["model_name"] == other["model_name"]:
+            if str(one["model_name"]) == str(other["model_name"]):
                 same += 1
                 continue
             gap = one["score"] - other["score"]
