@@ -70,9 +70,9 @@ def html(result: Any, verdict: str = "", next_step: str = "") -> str:
     rows = [(name, value(getattr(result, name)), meaning.get(name, "")) for name in fields]
     inner = [(name, getattr(result, name)) for name in fields if _shows_itself(getattr(result, name))]
     head = _Filled(result).format(verdict) if verdict else _said(result, fields)
-    return block(
-        type(result).__name__, head, _next_steps(result, next_step), ("Field", "Value", "What it is"), rows, inner
-    )
+    columns = ("Field", "Value", "What it is") if meaning else ("Field", "Value")
+    cut = [row[: len(columns)] for row in rows]
+    return block(type(result).__name__, head, _next_steps(result, next_step), columns, cut, inner)
 
 
 def block(
@@ -215,7 +215,7 @@ def _section(lines: Sequence[str]) -> Iterator[str]:
 
 
 def _plain(text: str) -> str:
-    return re.sub(r":\w+:|`", "", text)
+    return re.sub(r":\w+:|`|\*\*", "", text)
 
 
 def _said(result: Any, fields: Sequence[str]) -> str:

@@ -344,6 +344,12 @@ _VERDICTS = (
         "check the scale of the prior against what is known, and refit with a wider one",
     ),
     Reason(
+        "unchecked",
+        "what this would be held against is not there",
+        "it is no pass: the file may be whole or not",
+        "hand over what is missing (such as the table), or make the file anew with this version",
+    ),
+    Reason(
         "not checked",
         "the check does not apply here or would have cost too much",
         "it is no pass",
@@ -439,7 +445,8 @@ def _of_result(result: Any) -> str:
         parts += [] if own else [f"Next: {known.next_step}"]
     if not codes:
         known_word = VERDICTS.get(word if word is not None else "yes" if getattr(result, "ok", False) else "")
-        parts += [known_word.meaning, f"Why it matters: {known_word.why}"] if known_word else []
+        parts += [f"{known_word.code} means: {known_word.meaning}"] if known_word else []
+        parts += [f"Why it matters: {known_word.why}"] if known_word else []
         parts += [f"Next: {known_word.next_step}"] if known_word and not own else []
     parts += [f"Next: {own}"] if own else []
     return ". ".join(part.rstrip(".") for part in parts) + "."

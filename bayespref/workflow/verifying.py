@@ -12,6 +12,7 @@ from bayespref.cards import archive
 from bayespref.comparisons import Comparisons
 from bayespref.defer.features import FeaturePolicy
 from bayespref.defer.policy import DeferralPolicy
+from bayespref.display import shown
 from bayespref.errors import ArtefactError, FitFileError, PolicyFileError, RegimeError
 from bayespref.posterior.store import load_fit
 from bayespref.posterior.tree import tree_meta
@@ -22,6 +23,7 @@ _LARGEST = 200_000_000
 _SPEAKS_FOR_FILES = ("bayespref.study", "bayespref.target", "bayespref.files")
 
 
+@shown()
 class Check(NamedTuple):
     """One thing that was checked, or could not be.
 
@@ -43,6 +45,7 @@ class Check(NamedTuple):
     words: str
 
 
+@shown("nothing that was checked failed: {ok}", next_step="explain(result) goes through every check")
 class Verification(NamedTuple):
     """What :func:`verify` found.
 

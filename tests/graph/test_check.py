@@ -1,6 +1,7 @@
 """``check``: verdicts in words stated either way, next steps, exit codes, escaping."""
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -303,7 +304,7 @@ def test_html_escapes_labels_and_stands_without_colour():
     assert "<i>s" not in html
     assert "&lt;b&gt;a" in html
     assert "1 of 2 states has none (&lt;i&gt;s)" in html
-    assert "<th scope='row'>connected</th><td><strong>no</strong></td>" in html
+    assert re.search(r"<th scope='row'[^>]*>connected</th><td[^>]*>no</td>", html)
 
 
 def test_bad_arguments_are_refused():
