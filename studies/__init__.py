@@ -13,6 +13,8 @@ A study is a thin script over the public functions, without mathematics of its o
     The table: one row a claim or a setting. Beside a column ``x`` may stand ``x_se``, its Monte-Carlo standard error.
 ``figure(table)``
     The picture, from ``bayespref.report``.
+``unavailable()``
+    Studies of real data only: why the study cannot run here, empty where it can.
 
 The docstring of its module says what the study shows, what it does not show, and where published sources err. The
 values expected, with tolerance and source, stand in ``expectations/NAME.toml``. Run one with ``bayespref study NAME``.
@@ -23,13 +25,16 @@ if __name__ != "bayespref.studies":
 
 STUDIES = (
     "blind-spot",
+    "amplification",
     "adaptive-design",
     "correlation-flip",
     "correlation-sweep",
     "deferral-stream",
+    "downstream-ood",
     "dr",
     "hh-confounding",
     "next-comparisons",
+    "overlap-predicts-failure",
     "proxy-quality",
     "telemetry",
     "two-worlds",

@@ -13,8 +13,13 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, softmax
 
 from bayespref.checks import finite
+from bayespref.display import shown
 
 
+@shown(
+    "wrong sign in {sign_error} of contrasts, draws disagree in {disagreement}",
+    next_step="a large error with small disagreement is a blind spot",
+)
 class TruthScore(NamedTuple):
     """What draws of one cell say about themselves, and what is true."""
 
@@ -136,3 +141,51 @@ def in_and_out(score: TruthScore, missing: ArrayLike) -> dict[str, NDArray[np.fl
         found[f"{name}_b"] = getattr(score, name)[..., hole].mean(axis=-1)
     found["win_rate_sd"] = score.win_rate[..., ~hole].mean(axis=-1).std(axis=-1, ddof=1)
     return found
+
+
+def pick_win_rate(
+    candidates: Float[np.ndarray, "case candidate feature"],
+    one: Float[np.ndarray, " feature"],
+    other: Float[np.ndarray, " feature"],
+    truth: Float[np.ndarray, " feature"],
+) -> Float[np.ndarray, " case"]:
+    """Chance that the candidate which one linear reward likes best is preferred to the one which another likes best.
+
+    Parameters
+    ----------
+    candidates : float array, shape (case, candidate, feature)
+        What each case offers.
+    one, other : float array, shape (feature,)
+        Coefficients that the two policies act on.
+    truth : float array, shape (feature,)
+        Coefficients of whoever compares the two picks, log-odds per unit.
+
+    Returns
+    -------
+    float array, shape (case,)
+        One half where both pick the same.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not match or values are not finite.
+
+    Examples
+    --------
+    >>> two = np.array([[[1.0, 0.0], [0.0, 1.0]]])
+    >>> pick_win_rate(two, [1.0, 0.0], [0.0, 1.0], [np.log(3.0), 0.0]).round(6).tolist()
+    [0.75]
+    """
+    offered = finite("candidates", candidates)
+    named = {name: finite(name, w) for name, w in (("one", one), ("other", other), ("truth", truth))}
+    if offered.ndim != 3 or not offered.shape[1]:
+        raise ValueError(f"candidates: must have axes (case, candidate, feature), got shape {offered.shape}")
+    for name, w in named.items():
+        if w.shape != offered.shape[2:]:
+            raise ValueError(f"{name}: must have shape {offered.shape[2:]}, got {w.shape}")
+    true = offered @ named["truth"]
+    mine, theirs = (
+        np.take_along_axis(true, (offered @ named[name]).argmax(axis=1)[:, None], axis=1)[:, 0]
+        for name in ("one", "other")
+    )
+    return np.asarray(expit(mine - theirs))

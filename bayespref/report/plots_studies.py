@@ -10,7 +10,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from bayespref.report.plots_style import BLACK, BLUE, CYCLE, GREY, MARKERS, PALE, RED, new_figure, put_title, style
+from bayespref.report.plots_style import (
+    BLACK,
+    BLUE,
+    CYCLE,
+    GREY,
+    MARKERS,
+    PALE,
+    RED,
+    new_figure,
+    put_title,
+    short,
+    style,
+)
 
 
 def curves(
@@ -76,6 +88,45 @@ def curves(
     return figure
 
 
+def bars(
+    table: pd.DataFrame, *, x: str, y: str, by: str, title: str, base: float = 0.0, y_label: str | None = None
+) -> Figure:
+    """Draw a bar per group in every category, from a base line, with two Monte-Carlo standard errors.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row a bar; ``<y>_se`` beside ``y`` where there are errors.
+    x, y, by : str
+        Columns: categories, heights, groups; both in the order of the table.
+    title : str
+        Title.
+    base : float
+        Where bars begin, drawn as a line.
+    y_label : str, optional
+        Label of the vertical axis; the column name by default.
+
+    Returns
+    -------
+    Figure
+    """
+    with style():
+        figure, axes = new_figure(title, 3.2)
+        categories, groups = list(dict.fromkeys(table[x])), list(dict.fromkeys(table[by]))
+        width = 0.8 / len(groups)
+        for index, name in enumerate(groups):
+            rows = table[table[by] == name]
+            place = np.array([categories.index(value) for value in rows[x]]) + (index - (len(groups) - 1) / 2) * width
+            error = 2 * rows[f"{y}_se"].fillna(0.0) if f"{y}_se" in rows else None
+            colour = CYCLE[index % len(CYCLE)]
+            axes.bar(place, rows[y] - base, 0.9 * width, bottom=base, yerr=error, color=colour, capsize=2, label=name)
+        axes.axhline(base, color=BLACK, linewidth=1)
+        axes.set_xticks(range(len(categories)), categories, rotation=25, ha="right", rotation_mode="anchor")
+        axes.set(ylabel=y_label or y)
+        axes.legend(frameon=False, fontsize=9, title=by)
+    return figure
+
+
 def blind_spot(table: pd.DataFrame, amplified: pd.DataFrame, *, title: str) -> Figure:
     """Draw the headline: error against data, retrained models beside the truth, value as optimisation hardens.
 
@@ -85,7 +136,7 @@ def blind_spot(table: pd.DataFrame, amplified: pd.DataFrame, *, title: str) -> F
         Columns ``fit``, ``n``, ``eps``, ``disagreement_b``, ``error_in``, ``error_b``; the fit ``posterior`` and
         retrained ones.
     amplified : DataFrame
-        Columns ``temperature``, ``value_b``, ``predicted_b``, ``best_b`` at eps = 0.
+        Columns ``policy`` (``tilt`` and ``reference``), ``temperature``, ``value_b``, ``promised_b`` at eps = 0.
     title : str
         Title.
 
@@ -124,9 +175,9 @@ def blind_spot(table: pd.DataFrame, amplified: pd.DataFrame, *, title: str) -> F
             middle.bar(place + 0.2, row["error_b"], 0.38, color=RED)
             if row["disagreement_b"] < 0.02:
                 middle.text(place - 0.2, 0.012, "0", ha="center", color=BLUE, fontsize=9)
-            labels.append(f"{row['fit']}\neps = {row['eps']:g}")
-        middle.set_xticks(range(len(labels)), labels, fontsize=7.5, rotation=35, ha="right", rotation_mode="anchor")
-        middle.set(ylim=(0, 0.62))
+            labels.append(f"{row['fit'].removesuffix(', retrained')}, {row['eps']:g}")
+        middle.set_xticks(range(len(labels)), labels, fontsize=8.5, rotation=35, ha="right", rotation_mode="anchor")
+        middle.set(ylim=(0, 0.62), xlabel="model, mass of each cell of B")
         middle.set_title("Refits that agree on B\nare no evidence", loc="left", fontsize=10)
         middle.legend(
             [Patch(facecolor=PALE, edgecolor=BLUE), Patch(color=RED)],
@@ -136,26 +187,95 @@ def blind_spot(table: pd.DataFrame, amplified: pd.DataFrame, *, title: str) -> F
             loc="upper right",
             ncols=2,
         )
-        hard = amplified.sort_values("temperature")
-        pressure = 1.0 / hard["temperature"]
-        right.plot(pressure, hard["predicted_b"], color=BLUE, marker="o", label="what it promises on B")
-        right.errorbar(
-            pressure,
-            hard["value_b"],
-            2 * hard["value_b_se"],
-            color=RED,
-            marker="s",
-            capsize=2,
-            label="what it delivers",
+        promised_and_delivered(right, amplified)
+        right.set(ylabel="reward above a uniform choice", ylim=(0, None))
+        right.set_title("Optimising harder loses\nwhat the start knew", loc="left", fontsize=10)
+        right.legend(frameon=False, fontsize=9, loc="lower left")
+    return figure
+
+
+def dots(table: pd.DataFrame, *, title: str, x_label: str) -> Figure:
+    """Draw a row of dots per item, a marker per group; where a group was never asked about an item there is none.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns ``item``, ``group``, ``value``; items from the highest mean down.
+    title, x_label : str
+        Title and label of the axis.
+
+    Returns
+    -------
+    Figure
+    """
+    order = table.groupby("item")["value"].mean().sort_values().index
+    with style():
+        figure, axes = new_figure(title, 1.1 + 0.23 * len(order))
+        axes.hlines(range(len(order)), table["value"].min(), table["value"].max(), color=PALE, linewidth=0.6)
+        for index, (name, rows) in enumerate(table.groupby("group", sort=False)):
+            axes.plot(
+                rows["value"],
+                order.get_indexer(rows["item"]),
+                linestyle="none",
+                color=CYCLE[index % len(CYCLE)],
+                marker=MARKERS[index % len(MARKERS)],
+                markersize=5.5,
+                alpha=0.9,
+                label=str(name),
+            )
+        if table["value"].min() < 0 < table["value"].max():
+            axes.axvline(0.0, color=GREY, linewidth=0.8)
+        axes.set_ylim(-0.7, len(order) - 0.3)
+        axes.set_yticks(range(len(order)), [short(item) for item in order], fontsize=9)
+        axes.set(xlabel=x_label)
+        if len(set(table["group"])) > 1:
+            figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=9)
+    return figure
+
+
+def promised_and_delivered(axes: Axes, table: pd.DataFrame) -> None:
+    """Draw what tilts promise and deliver on B against optimisation, beside the reference that they start from."""
+    hard = table[table["policy"] == "tilt"].sort_values("temperature")
+    kept = table[table["policy"] == "reference"].sort_values("temperature")
+    pressure = 1.0 / hard["temperature"]
+    for column, words, colour, marker in (
+        ("promised_b", "what it promises on B", BLUE, "o"),
+        ("value_b", "what it delivers on B", RED, "s"),
+    ):
+        axes.errorbar(
+            pressure, hard[column], 2 * hard[f"{column}_se"], color=colour, marker=marker, capsize=2, label=words
         )
-        right.axhline(float(hard["best_b"].iloc[0]), color=GREY, linestyle="--", linewidth=1)
-        right.annotate("best possible", (0.02, float(hard["best_b"].iloc[0])), xycoords=("axes fraction", "data"),
-                       va="bottom", fontsize=9)  # fmt: skip
-        right.set_xscale("log")
-        _plain_ticks(right, pressure)
-        right.set(xlabel="optimisation (1 / beta)", ylabel="reward above a uniform choice", ylim=(-0.7, None))
-        right.set_title("Optimising harder widens\nthe gap", loc="left", fontsize=10)
-        right.legend(frameon=False, fontsize=9, loc="lower right")
+    axes.plot(1.0 / kept["temperature"], kept["value_b"], color=GREY, linestyle="--", label="the start, kept on B")
+    axes.set_xscale("log")
+    _plain_ticks(axes, pressure)
+    axes.set(xlabel="optimisation (1 / beta)")
+
+
+def amplification(panels: Mapping[str, pd.DataFrame], *, title: str) -> Figure:
+    """Draw promises and deliveries of tilts, a panel a start and learner.
+
+    Parameters
+    ----------
+    panels : mapping of title to DataFrame
+        Each with columns ``policy`` (``tilt`` and ``reference``), ``temperature``, and ``promised_b``, ``value_b`` with
+        their standard errors.
+    title : str
+        Title.
+
+    Returns
+    -------
+    Figure
+    """
+    with style():
+        figure = Figure(figsize=(3.7 * len(panels), 3.9), layout="constrained")
+        put_title(figure, title, 37 * len(panels))
+        for axes, (name, table) in zip(
+            figure.subplots(1, len(panels), sharey=True, squeeze=False)[0], panels.items(), strict=True
+        ):
+            promised_and_delivered(axes, table)
+            axes.set_title(name, loc="left", fontsize=10)
+        figure.axes[0].set(ylabel="reward on B above a uniform choice")
+        figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
     return figure
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bayespref.disagree.known_truth import in_and_out, score_draws
+from bayespref.disagree.known_truth import in_and_out, pick_win_rate, score_draws
 
 
 @pytest.fixture(scope="module")
@@ -69,3 +69,19 @@ def test_wrong_shapes_are_refused(made):
     for hole in (np.zeros((2, 2), bool), np.ones((2, 2), bool), np.ones((2, 3), bool)):
         with pytest.raises(ValueError, match="some but not all"):
             in_and_out(score_draws(reward, truth), hole)
+
+
+def test_win_rate_of_picks_equals_a_loop_and_two_equal_policies_draw():
+    rng = np.random.default_rng(1)
+    offered, one, other, truth = rng.normal(size=(20, 4, 3)), *rng.normal(size=(3, 3))
+    rate = pick_win_rate(offered, one, other, truth)
+    for case, want in zip(offered, rate, strict=True):
+        mine = max(case, key=lambda z: sum(z * one))
+        theirs = max(case, key=lambda z: sum(z * other))
+        assert want == pytest.approx(1 / (1 + np.exp(sum(theirs * truth) - sum(mine * truth))))
+    assert (pick_win_rate(offered, one, 2 * one, truth) == 0.5).all()
+    assert rate + pick_win_rate(offered, other, one, truth) == pytest.approx(np.ones(20))
+    with pytest.raises(ValueError, match="other"):
+        pick_win_rate(offered, one, other[:2], truth)
+    with pytest.raises(ValueError, match="candidates"):
+        pick_win_rate(offered[0], one, other, truth)

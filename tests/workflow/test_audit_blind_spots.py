@@ -6,7 +6,8 @@ Twenty-four worlds by forty draws at three sizes; the published rows have twenty
 import numpy as np
 import pytest
 
-from bayespref.workflow.blind_spots import blind_spot_table
+from bayespref.simulate.scenarios import blind_spot
+from bayespref.workflow.blind_spots import _on_b, _wins, amplification_table, blind_spot_table
 
 # Overlap notes, section 8; value is that of acting on B by a tilt at .1, best 1.84.
 PUBLISHED = {
@@ -86,3 +87,63 @@ def test_unknown_learners_and_odd_sizes_are_refused():
         blind_spot_table("forest")
     with pytest.raises(ValueError, match="multiples of 40"):
         blind_spot_table(n_comparisons=(2_001,))
+    with pytest.raises(ValueError, match="retrained"):
+        blind_spot_table("mlp")
+    with pytest.raises(ValueError, match="reference"):
+        amplification_table(temperatures=(0.1,), reference="good")
+
+
+@pytest.mark.slow
+def test_hard_tilts_from_an_informed_start_promise_more_and_deliver_less_on_b():
+    """Twelve worlds by twenty draws; the fall of the true value is over four standard errors of its paired mean."""
+    table = amplification_table(temperatures=(10.0, 0.03), reference="informed", worlds=12, draws=20)
+    tilt = table[table["policy"] == "tilt"].set_index("temperature")
+    assert tilt.loc[0.03, "promised_b"] > tilt.loc[10.0, "promised_b"] + 0.5
+    assert tilt.loc[0.03, "gain_b"] < -4 * tilt.loc[0.03, "gain_b_se"]
+    assert tilt.loc[0.03, "gain_in"] > 4 * tilt.loc[0.03, "gain_in_se"]
+    kept, careful = (table[table["policy"] == name] for name in ("reference", "minimax"))
+    assert (kept["gain_b"] == 0).all()
+    assert (kept["value_b"] == kept["value_b"].iloc[0]).all()
+    worst = table.pivot_table("worst_b", index="policy", columns="temperature")
+    assert (worst.loc["minimax"] == worst.min()).all()
+    assert careful["value_b"].abs().max() < 1e-12  # an even choice
+
+
+def test_what_a_policy_promises_delivers_and_risks_on_b_equals_a_loop():
+    rng = np.random.default_rng(0)
+    worlds, draws, (states, types, items) = 2, 3, (2, 2, 3)
+    reward, truth = (
+        rng.normal(size=(worlds, draws, states, types, items)),
+        rng.normal(size=(worlds, 1, states, types, items)),
+    )
+    played = rng.dirichlet(np.ones(items), size=(worlds, draws, states, types))
+    start = rng.dirichlet(np.ones(items), size=(worlds, 1, states, types))
+    game = rng.normal(size=(worlds, items, items))
+    missing = np.array([[True, False], [False, True]])
+    found = _on_b(played, start, reward, truth, game, missing)
+    for w in range(worlds):
+        seen = {name: [] for name in found}
+        for d in range(draws):
+            for s, c in ((0, 0), (1, 1)):
+                p, q, r, t = played[w, d, s, c], start[w, 0, s, c], reward[w, d, s, c], truth[w, 0, s, c]
+                value = sum(p * t) - t.mean()
+                seen["promised_b"].append(sum(p * r) - r.mean())
+                seen["value_b"].append(value)
+                seen["gain_b"].append(sum(p * t) - sum(q * t))
+                seen["regret_b"].append(max(t) - sum(p * t))
+                seen["best_b"].append(max(t) - t.mean())
+                seen["worse_b"].append(float(sum(p * t) < sum(q * t)))
+                seen["worst_b"].append(max(sum(game[w][a] * p) for a in range(items)))
+        for name, values in seen.items():
+            assert found[name][w] == pytest.approx(np.mean(values)), name
+
+
+def test_network_refits_read_the_table_they_are_given():
+    """Wins by cell and pair, counted by hand."""
+    world = blind_spot(n_annotators=5, labels_per_annotator=10, seed=3)
+    rows, wins = world.comparisons, np.zeros((4, 2, 4, 4))
+    for s, c, a, b, outcome in zip(
+        rows.state, rows.codes("context"), rows.item_a, rows.item_b, rows.outcome, strict=True
+    ):
+        wins[s, c, *((a, b) if outcome == 0 else (b, a))] += 1
+    assert (_wins(world) == wins).all()
