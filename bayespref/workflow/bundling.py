@@ -16,7 +16,7 @@ import xarray as xr
 from bayespref.cards.archive import write_archive
 from bayespref.comparisons import Comparisons
 from bayespref.dims import CONTEXT, ITEM, OUTCOMES, STATE
-from bayespref.errors import ArtefactError, EffectModification, TableError
+from bayespref.errors import ArtefactError, EffectModification, RegimeError, TableError, TargetMixError
 from bayespref.graph.check import check
 from bayespref.graph.swap_rate import plan_swaps
 from bayespref.graph.swaps import prompt_swaps
@@ -74,7 +74,7 @@ def bundle(
     Raises
     ------
     ValueError
-        If the tree was not analysed.
+        If the tree was not analysed, or the regime does not fit its table.
     ArtefactError
         If a study folder has no readable ``verdict.json``.
     ImportError
@@ -216,9 +216,15 @@ def _target(made: _Files, comparisons: Comparisons, regime: Regime | None) -> No
         for name in names:
             made.absent[name] = "a regime over latent types is met by tilting the fit, not by weights"
         return
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", EffectModification)  # said in words below
-        got = reweight(comparisons, regime)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", EffectModification)  # said in words below
+            got = reweight(comparisons, regime)
+    except (RegimeError, TargetMixError):
+        raise
+    except ValueError as error:  # no weight reaches this target: a finding, not a slip of the caller
+        made.absent |= dict.fromkeys(names, f"weights do not reach the target: {error}")
+        return
     made.frame("target/overlap.csv", got.report, "Propensity and overlap report of weights towards the target.")
     trust = {"verdict": got.trust.verdict, "reasons": list(got.trust.reasons), "words": got.trust.words}
     trust |= {"effect": got.modification.words, "regime_hash": got.regime_hash, "logged_hash": got.logged_hash}
