@@ -36,6 +36,7 @@ STUDIES = (
     "next-comparisons",
     "overlap-predicts-failure",
     "proxy-quality",
+    "swap-rate",
     "telemetry",
     "two-worlds",
     "weight-frontier",
