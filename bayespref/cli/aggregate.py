@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from bayespref.cli.app import TABLES, app
-from bayespref.cli.options import AdapterOption, ColumnOption, FeatureOption, JsonOption, column_map
+from bayespref.cli.options import AdapterOption, ColumnOption, FeatureOption, JsonOption, column_map, print_json
 
 
 @app.command(rich_help_panel=TABLES)
@@ -39,7 +38,10 @@ def aggregate(
 ) -> None:
     """Count a table that need not fit into memory (extra scale). An interruption leaves no half-written file.
 
-    Example: bayespref aggregate votes/ --column item_a=model_1 --group state --out counts.parquet
+    \b
+    Examples:
+      bayespref aggregate votes/ --group state --out counts.parquet
+      bayespref aggregate votes.duckdb --table votes --estimate
     """
     from bayespref.data import aggregate as large
     from bayespref.data.aggregate_file import write_counts
@@ -54,13 +56,16 @@ def aggregate(
             return
         if estimate:
             expected = large.estimate_cells(rows, **given)
-            typer.echo(json.dumps(expected._asdict()) if as_json else str(expected))
+            if as_json:
+                print_json("aggregate-estimate", **expected._asdict())
+            else:
+                typer.echo(str(expected))
             return
         counts = large.aggregate(rows, **given, max_cells=max_cells)
     write_counts(counts, out)
     said = {name: counts.provenance[name] for name in ("rows_read", "group_keys", "not_kept", "unused_columns")}
     if as_json:
-        typer.echo(json.dumps({"out": str(out), "cells": counts.n_rows, "data_hash": counts.data_hash, **said}))
+        print_json("aggregate", out=str(out), cells=counts.n_rows, data_hash=counts.data_hash, **said)
         return
     typer.echo(f"{out}: {counts.n_rows:,} counts of {said['rows_read']:,} rows, by {', '.join(said['group_keys'])}")
     if said["not_kept"]:

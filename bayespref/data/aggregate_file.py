@@ -13,6 +13,7 @@ import pyarrow.parquet as parquet
 from bayespref.comparisons import WHOLE_TABLE, Comparisons
 from bayespref.dims import OUTCOMES
 from bayespref.files import replacing
+from bayespref.provenance import versions
 
 _LABELLED = ("annotator", "state", "context", "environment")
 
@@ -26,7 +27,8 @@ def write_counts(comparisons: Comparisons, path: str | os.PathLike[str]) -> None
         The table; item attributes become paired columns.
     path : path
         A ``.parquet`` file. :func:`bayespref.read_comparisons` reads it back with the same ``data_hash`` (name
-        ``features`` where there are some). The schema's metadata hold hash and provenance under ``bayespref``.
+        ``features`` where there are some). The schema's metadata hold hash, provenance and
+        versions under ``bayespref``.
 
     Raises
     ------
@@ -63,7 +65,7 @@ def write_counts(comparisons: Comparisons, path: str | os.PathLike[str]) -> None
             for j, name in enumerate(comparisons.feature_names):
                 columns[f"{name}_{side}"] = pa.array(comparisons.features[codes, j])
     columns["weight"] = pa.array(comparisons.weight)
-    facts = {"hash": comparisons.data_hash, "provenance": dict(comparisons.provenance)}
+    facts = {"hash": comparisons.data_hash, "provenance": dict(comparisons.provenance), "versions": versions()}
     table = pa.table(columns).replace_schema_metadata({"bayespref": json.dumps(facts, sort_keys=True)})
     with replacing(path) as part:
         parquet.write_table(table, part)

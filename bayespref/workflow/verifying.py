@@ -8,8 +8,11 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pyarrow.parquet as parquet
+
 from bayespref.cards import archive
 from bayespref.comparisons import Comparisons
+from bayespref.data.table import read_comparisons
 from bayespref.defer.features import FeaturePolicy
 from bayespref.defer.policy import DeferralPolicy
 from bayespref.display import shown
@@ -101,8 +104,8 @@ def verify(path: str | os.PathLike[str], *, table: Comparisons | None = None) ->
     Parameters
     ----------
     path : path
-        A fit or target (``.nc``), a policy, a report, a card, a regime, an audit bundle, a file with a sidecar, or a
-        folder of these, such as one that ``bayespref run``, ``target`` or ``study`` wrote.
+        A fit or target (``.nc``), counts (``.parquet``), a policy, a report, a card, a regime, an audit bundle, a file
+        with a sidecar, or a folder of these, such as one that ``bayespref run``, ``target`` or ``study`` wrote.
     table : Comparisons, optional
         The table it should belong to; its hash is computed anew.
 
@@ -167,6 +170,8 @@ def _file(path: Path) -> _Found:
         return _fit(path)
     if path.suffix == ".zip":
         return _bundle(path)
+    if path.suffix == ".parquet":
+        return _counts(path)
     if path.suffix not in (".html", ".md", ".json"):
         raise ArtefactError(f"artefact: {path.name} is nothing that the package writes")
     if path.stat().st_size > _LARGEST:
@@ -218,6 +223,31 @@ def _fit(path: Path) -> _Found:
         *_made(name, meta),
     ]
     return _Found("bayespref.fit", checks, meta["data_hash"])
+
+
+def _counts(path: Path) -> _Found:
+    """Counts that ``bayespref aggregate`` wrote: the table in the file against the hash in its metadata."""
+    name = path.name
+    try:
+        schema = parquet.read_schema(path)
+        facts = json.loads((schema.metadata or {})[b"bayespref"])
+        claimed = str(facts["hash"])
+    except KeyError:
+        raise ArtefactError(
+            f"artefact: {name} carries no bayespref provenance; a table goes to --table"
+        ) from None
+    except (ValueError, TypeError, OSError) as error:
+        return _Found("bayespref.counts", [Check(name, "schema", "no", f"cannot be read: {error}")])
+    paired = {column.removesuffix("_a") for column in schema.names if column.endswith("_a")} - {"item"}
+    features = [column.removesuffix("_a") for column in schema.names if column.removesuffix("_a") in paired]
+    try:
+        found = read_comparisons(path, features=features or None).data_hash
+    except (ValueError, OSError) as error:
+        return _Found("bayespref.counts", [Check(name, "content", "no", f"cannot be read: {error}")])
+    same = found == claimed
+    words = "the counts match the hash in the file" if same else "the counts were changed after they were written"
+    checks = [Check(name, "content", "yes" if same else "no", words), *_made(name, facts)]
+    return _Found("bayespref.counts", checks, claimed)
 
 
 def _policy(name: str, content: bytes, read: Callable[[bytes], DeferralPolicy | FeaturePolicy]) -> _Found:

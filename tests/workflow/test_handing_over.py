@@ -8,11 +8,14 @@ import zipfile
 import networkx as nx
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as parquet
 import pytest
 
 import bayespref
 from bayespref.cards.archive import read_archive
 from bayespref.comparisons import from_codes
+from bayespref.data.aggregate_file import write_counts
 from bayespref.defer.features import FeaturePolicy, bin_labels
 from bayespref.defer.policy import from_scores
 from bayespref.errors import ArtefactError, RegimeError
@@ -38,7 +41,7 @@ def blocks(*, outcome=0):
     lost[0] ^= outcome
     annotator = np.arange(len(rows)) % 10
     return from_codes(
-        a, b, lost, items=ITEMS, state=state, states=("x", "y"), context=context, contexts=("old", "new"),
+        a, b, lost, items=ITEMS, state=state, states=("x", "y"), context=context, contexts=("before", "now"),
         annotator=annotator, annotators=tuple(f"w{k}" for k in range(10)),
     )  # fmt: skip
 
@@ -95,7 +98,7 @@ def test_the_card_names_the_groups_never_compared_and_the_empty_cell(card):
     groups = card.split("never compared with each other")[1].split("##")[0]
     assert "| x | 1 | 2 | p, q |" in groups
     assert "| x | 2 | 2 | r &lt;b&gt;, s\\|t |" in groups
-    assert re.search(r"\| new \| y \| 0 \| 0 \|", card)
+    assert re.search(r"\| now \| y \| 0 \| 0 \|", card)
 
 
 def test_a_card_without_a_description_says_that_nobody_gave_one(card, table):
@@ -135,7 +138,7 @@ def test_the_bundle_reads_without_the_package_and_says_what_is_not_in_it(folder,
     assert set(manifest["absent"]) == {"target/regime.json", "target/overlap.csv", "target/trust.json", "studies"}
     assert manifest["data_hash"] == table.data_hash
     matrix = pd.read_csv(io.BytesIO(files["data/coverage_matrix.csv"])).set_index("state")
-    assert matrix.loc["y"].to_dict() == {"new": 0, "old": 32}
+    assert matrix.loc["y"].to_dict() == {"now": 0, "before": 32}
     pairs = pd.read_csv(io.BytesIO(files["data/pairs.csv"]))
     assert pairs[["a", "b", "tie", "both_bad"]].to_numpy().sum() == table.n_rows
     bounds = pd.read_csv(io.BytesIO(files["fit/bounds.csv"]), keep_default_na=False)
@@ -319,6 +322,21 @@ def test_a_feature_policy_is_verified_too(tmp_path):
     assert verify(file).kind == "bayespref.feature-policy"
     file.write_text(file.read_text().replace("0.9", "0.8"))
     assert said(verify(file)) == [("policy.json", "content")]
+
+
+def test_counts_are_held_against_the_hash_in_their_metadata(table, tmp_path):
+    write_counts(table, tmp_path / "counts.parquet")
+    assert verify(tmp_path / "counts.parquet", table=table).ok
+    schema = parquet.read_schema(tmp_path / "counts.parquet")
+    changed = pd.read_parquet(tmp_path / "counts.parquet")
+    changed.loc[0, "weight"] = 2.0
+    parquet.write_table(pa.Table.from_pandas(changed).replace_schema_metadata(schema.metadata), tmp_path / "c.parquet")
+    assert said(verify(tmp_path / "c.parquet")) == [("c.parquet", "content")]
+    (tmp_path / "c.parquet").write_bytes((tmp_path / "counts.parquet").read_bytes()[:-5])
+    assert not verify(tmp_path / "c.parquet").ok
+    changed.to_parquet(tmp_path / "votes.parquet")
+    with pytest.raises(ArtefactError, match="no bayespref provenance"):
+        verify(tmp_path / "votes.parquet")
 
 
 def test_strangers_are_named_and_never_taken_for_checked(folder, tmp_path):
