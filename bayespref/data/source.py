@@ -6,9 +6,9 @@ import csv
 import gzip
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import narwhals as nw
 import numpy as np
@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.csv as arrow_csv
 import pyarrow.parquet as parquet
 
+from bayespref.data.unfolded import LONGEST_HEADER, refuse_swollen_gzip, refuse_swollen_parquet
 from bayespref.errors import TableError
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet", ".jsonl")
@@ -103,12 +104,16 @@ def _open_file(path: Path) -> Source:
 
 
 def _open_csv(path: Path) -> Source:
-    opened = gzip.open if path.name.lower().endswith(".gz") else open
+    packed = path.name.lower().endswith(".gz")
+    opened = gzip.open if packed else open
     with opened(path, "rt", encoding="utf-8-sig", newline="") as stream:
-        columns = tuple(next(csv.reader(stream), ()))
+        columns = tuple(next(csv.reader(_lines(stream)), ()))
     if not columns:
         raise TableError(f"table: {path.name!r} has no header line")
     _unique_names(columns)
+
+    if packed:
+        refuse_swollen_gzip(path)
 
     def load(wanted: Iterable[str]) -> dict[str, pa.ChunkedArray]:
         names = list(wanted)
@@ -130,6 +135,14 @@ def _open_csv(path: Path) -> Source:
     return Source(path.name, columns, load, text=True)
 
 
+def _lines(stream: IO[str]) -> Iterator[str]:
+    """Lines, none longer than names of columns can be."""
+    while line := stream.readline(LONGEST_HEADER):
+        if len(line) == LONGEST_HEADER:
+            raise csv.Error(f"its line of column names is longer than {LONGEST_HEADER:,} characters")
+        yield line
+
+
 def _open_parquet(path: Path) -> Source:
     columns = tuple(parquet.read_schema(path).names)
     _unique_names(columns)
@@ -137,6 +150,7 @@ def _open_parquet(path: Path) -> Source:
     def load(wanted: Iterable[str]) -> dict[str, pa.ChunkedArray]:
         names = list(wanted)
         try:
+            refuse_swollen_parquet(path, names)
             read = parquet.ParquetFile(path).read(columns=names)
         except (pa.ArrowException, OSError) as error:
             raise TableError(f"table: {path.name!r} cannot be read: {_first_line(error)}") from None
