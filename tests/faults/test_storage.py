@@ -1,0 +1,150 @@
+"""A full disk, a folder that may not be written and a kill at any moment leave the old file, and say so."""
+
+import os
+import resource
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from bayespref.comparisons import from_codes
+from bayespref.defer.policy import from_scores
+from bayespref.design.registry import Intervention, write_registry
+from bayespref.design.state import save_state, start
+from bayespref.errors import FitFileError
+from bayespref.files import replacing
+from bayespref.fit.checkpoint import write_checkpoint
+from bayespref.posterior.store import load_fit, save_fit
+from bayespref.workflow import fit
+
+TABLE = from_codes(np.array([0, 1, 2]), np.array([1, 2, 0]), np.array([0, 1, 0]), items=("x", "y", "z"))
+POLICY = from_scores([0.0], [1], labels=["s"], items=["x", "y"], c_defer=0.2, data_hash="h", assumptions=[])
+ROW = Intervention(action="ask", intent="bridge", cost_attempt=1.0, version="1")
+
+
+@pytest.fixture(scope="module")
+def tree():
+    return fit("single", TABLE, rng_key=0, method="laplace", chains=1, draws=200, progress=False)
+
+
+WRITERS = {
+    "fit.nc": lambda tree, file: save_fit(tree, file),
+    "policy.json": lambda tree, file: POLICY.save(file),
+    "registry.json": lambda tree, file: write_registry([ROW], file),
+    "state.json": lambda tree, file: save_state(start([np.eye(2)]), file),
+    "chain0.npz": lambda tree, file: write_checkpoint(
+        file.parent, np.zeros(3), [np.zeros((2, 3))], chain=0, blocks=1, mark="m"
+    ),
+}
+
+
+@contextmanager
+def disk_with(room):
+    """No file may grow beyond so many bytes: what a full disk is to the code, without a disk to fill."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@contextmanager
+def as_nobody():
+    """Permissions count for root only as somebody else."""
+    if os.geteuid():
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_full_disk_is_an_error_that_names_the_file_and_keeps_the_old_one(tree, tmp_path, name, share):
+    file = tmp_path / name
+    WRITERS[name](tree, file)
+    old = file.read_bytes()
+    with disk_with(int(len(old) * share)), pytest.raises((OSError, FitFileError)) as found:
+        WRITERS[name](tree, file)
+    assert str(file) in str(found.value)
+    assert "what was there is kept" in str(found.value)
+    assert file.read_bytes() == old
+    assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_read_only_folder_is_an_error_that_names_the_file_and_keeps_the_old_one(tree, name):
+    with TemporaryDirectory() as made:  # pytest's own folders let nobody else in
+        file = Path(made) / name
+        WRITERS[name](tree, file)
+        old = file.read_bytes()
+        file.parent.chmod(0o555)
+        try:
+            with as_nobody(), pytest.raises((OSError, FitFileError)) as found:
+                WRITERS[name](tree, file)
+        finally:
+            file.parent.chmod(0o755)
+        assert str(file) in str(found.value)
+        assert "Permission denied" in str(found.value)
+        assert file.read_bytes() == old
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1000, 1), (3, 70)], ids=str)
+def test_the_room_reserved_for_a_fit_is_enough(tree, tmp_path, shape):
+    from bayespref.posterior.store import _largest_size
+
+    texts = np.array([["é" * (i * j % 90) for j in range(shape[1])] for i in range(shape[0])])
+    large = tree.copy()
+    large["more"] = xr.Dataset(
+        {"text": (("i", "j"), texts), "number": ("n", np.zeros(5000))}, attrs={"note": "x" * 100_000, "list": [1, 2]}
+    )
+    file = save_fit(large, tmp_path / "fit.nc")
+    assert file.stat().st_size <= _largest_size(large) <= 3 * file.stat().st_size + 500_000
+    assert load_fit(file)["more"].attrs["note"] == "x" * 100_000
+
+
+KILLED = """
+import os, signal, sys
+from bayespref.files import replacing
+touches = 0
+def watch(event, arguments):
+    global touches
+    if event in ("open", "os.rename", "os.chmod", "os.remove") and str(arguments[0]).startswith(sys.argv[1]):
+        touches += 1
+        if touches == int(sys.argv[2]):
+            os.kill(os.getpid(), signal.SIGKILL)
+sys.addaudithook(watch)
+with replacing(sys.argv[1] + "/file.txt") as part:
+    with part.open("w") as out:
+        out.write("new " * 5000)
+        out.flush()
+        out.write("new " * 5000)
+print(touches)
+"""
+
+
+def test_a_kill_at_any_touch_leaves_the_old_file_or_the_new_one(tmp_path):
+    file = tmp_path / "file.txt"
+    seen, touch, code = set(), 0, -9
+    while code == -9:
+        touch += 1
+        file.write_text("old")
+        code = subprocess.run([sys.executable, "-c", KILLED, tmp_path, str(touch)], check=False).returncode
+        seen.add(file.read_text())
+    assert code == 0
+    assert touch > 4  # killed at every one before
+    assert seen == {"old", "new " * 10_000}
+
+
+def test_what_the_block_itself_raises_is_raised_as_it_is(tmp_path):
+    with pytest.raises(ZeroDivisionError), replacing(tmp_path / "a.txt"):
+        _ = 1 / 0
