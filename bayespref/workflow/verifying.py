@@ -23,6 +23,7 @@ from bayespref.provenance import SIDECAR, file_hash, is_intact, read_seal, versi
 from bayespref.target.regime import read_regime
 
 _LARGEST = 200_000_000
+_MISSING = "is missing"
 _SPEAKS_FOR_FILES = ("bayespref.study", "bayespref.target", "bayespref.files")
 
 
@@ -233,9 +234,7 @@ def _counts(path: Path) -> _Found:
         facts = json.loads((schema.metadata or {})[b"bayespref"])
         claimed = str(facts["hash"])
     except KeyError:
-        raise ArtefactError(
-            f"artefact: {name} carries no bayespref provenance; a table goes to --table"
-        ) from None
+        raise ArtefactError(f"artefact: {name} carries no bayespref provenance; a table goes to --table") from None
     except (ValueError, TypeError, OSError) as error:
         return _Found("bayespref.counts", [Check(name, "schema", "no", f"cannot be read: {error}")])
     paired = {column.removesuffix("_a") for column in schema.names if column.endswith("_a")} - {"item"}
@@ -295,7 +294,7 @@ def _listed(folder: Path, file: str, hashed: str) -> Check:
     if Path(file).name != file:
         return Check(file, "files", "no", "is no plain name of a file in this folder")
     if not (folder / file).is_file():
-        return Check(file, "files", "no", "is missing")
+        return Check(file, "files", "no", _MISSING)
     same = file_hash(folder / file) == hashed
     return Check(file, "files", "yes" if same else "no", "is unchanged" if same else "was changed after it was written")
 
@@ -324,7 +323,9 @@ def _croissant(name: str, fields: Mapping[str, Any], folder: Path) -> _Found:
     files = fields.get("distribution")
     for entry in files if isinstance(files, list) else []:
         if isinstance(entry, dict):
-            checks.append(_listed(folder, str(entry.get("contentUrl")), f"sha256:{entry.get('sha256')}"))
+            one = _listed(folder, str(entry.get("contentUrl")), f"sha256:{entry.get('sha256')}")
+            away = one._replace(verdict="unchecked", words="does not lie beside its description")
+            checks.append(away if one.words == _MISSING else one)
     identifier = str(fields.get("identifier", ""))
     return _Found("croissant", checks, identifier.removeprefix("sha256:") or None)
 
