@@ -167,7 +167,7 @@ def design(
         stamp = tree_stamp("bayespref.files", fitted)
         with replacing(out.with_name(out.name + SIDECAR)) as part:
             part.write_text(sealed_json({**stamp, "files": file_hashes(out.parent, [out.name])}), encoding="utf-8")
-    about = {str(key): value for key, value in table.attrs.items()}
+    about = {str(key): value for key, value in table.attrs.items()} | {"regions": json.loads(table.attrs["regions"])}
     if as_json:
         print_json("design", out=None if out is None else str(out), proposals=records(table), **about)
         return
