@@ -252,6 +252,7 @@ def blind():
     return blind_fit(1, (1.0, 1.0, 1.0))
 
 
+@pytest.mark.slow
 def test_pooling_orders_some_of_the_blind_spot_where_independent_cells_toss_coins(blind):
     world, tree = blind
     found = disagreement(tree)
@@ -261,6 +262,7 @@ def test_pooling_orders_some_of_the_blind_spot_where_independent_cells_toss_coin
     assert found[~world.missing].mean() < 0.05
 
 
+@pytest.mark.slow
 def test_parts_add_up_in_every_draw_and_come_back_from_the_file(blind, tmp_path):
     _, tree = blind
     posterior = tree["posterior"].to_dataset()
@@ -273,6 +275,7 @@ def test_parts_add_up_in_every_draw_and_come_back_from_the_file(blind, tmp_path)
     assert again["posterior"].to_dataset().identical(posterior)
 
 
+@pytest.mark.slow
 def test_the_data_move_the_sum_and_pooling_splits_it(blind):
     world, tree = blind
     posterior = tree["posterior"].to_dataset()

@@ -6,6 +6,8 @@ import pytest
 from bayespref import workflow
 from bayespref.simulate.scenarios import blind_spot
 
+pytestmark = pytest.mark.slow  # two fits with bounds
+
 
 @pytest.fixture(scope="module")
 def trees():

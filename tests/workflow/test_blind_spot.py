@@ -8,6 +8,8 @@ from bayespref.posterior.tree import tree_meta
 from bayespref.simulate.scenarios import blind_spot
 from bayespref.workflow.refitting import refits
 
+pytestmark = pytest.mark.slow  # two fits with bounds and policies
+
 SEEDS = {"observed": 1, "latent": 2}
 
 
