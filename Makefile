@@ -31,7 +31,7 @@ IN_TESTS = OMP_NUM_THREADS=1 MPLBACKEND=Agg JAX_COMPILATION_CACHE_DIR="$(CURDIR)
 	JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES=-1
 PYTEST = $(IN_TESTS) $(BIN)/pytest
 
-.PHONY: help demo test test-fast test-slow test-docstrings test-notebooks studies benchmarks check lint types docs rules format notebooks \
+.PHONY: help demo test test-fast test-slow test-docstrings test-notebooks studies benchmarks fuzz faults check lint types docs rules format notebooks \
 	constraints install dev clean
 
 help: ## list the targets
@@ -139,7 +139,14 @@ $(VENV)-bench/.peers: pyproject.toml benchmarks/requirements.txt
 	@$(VENV)-bench/bin/python -m pip install --quiet --no-deps arena-rank
 	@touch $@
 
+fuzz: dev ## hostile input to every reader, a million executions; findings go to fuzz-findings (EXECUTIONS=N for fewer)
+	@$(INSTALL) atheris
+	@$(IN_TESTS) $(BIN)/python -m benchmarks.fuzz --executions $(or $(EXECUTIONS),1000000)
+
+faults: dev ## kill -9 at random moments of fits, aggregation, study, report and bundle (KILLS=N of each)
+	@$(IN_TESTS) $(BIN)/python -m benchmarks.faults --kills $(or $(KILLS),50)
+
 clean: ## remove what make made
 	rm -rf $(VENV) $(VENV)-bench .venv313 .jax_cache .hypothesis .pytest_cache .mypy_cache .ruff_cache .ipynb_checkpoints
-	rm -rf build dist htmlcov .coverage* *.egg-info docs/_build docs/generated demo-output studies-output
+	rm -rf build dist htmlcov .coverage* *.egg-info docs/_build docs/generated demo-output studies-output fuzz-findings
 	find . -path ./.git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
