@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
+from numpy.typing import NDArray
 
 from bayespref.dims import FEATURE, ITEM, OUTCOMES, STATE, TYPE
 from bayespref.errors import REASONS
+from bayespref.report.blocks import named
 from bayespref.report.tables import coverage, labels
 
 _NAMED = 8
@@ -27,7 +29,12 @@ _NOT_IDENTIFIED = (
 _TOO_LITTLE = ("thin", "prior_dominated")
 
 
-def verdicts(tree: xr.DataTree, convergence: Iterable[Sequence[Any]], policy: pd.DataFrame) -> pd.DataFrame:
+def verdicts(
+    tree: xr.DataTree,
+    convergence: Iterable[Sequence[Any]],
+    policy: pd.DataFrame,
+    deployment: Iterable[Sequence[Any]] = (),
+) -> pd.DataFrame:
     """Every verdict, each stated either way: the fit, the cells, the policy, then the table's own checks.
 
     Parameters
@@ -38,15 +45,21 @@ def verdicts(tree: xr.DataTree, convergence: Iterable[Sequence[Any]], policy: pd
         Convergence verdicts.
     policy : DataFrame
         Decision table of a policy.
+    deployment : iterable of (name, verdict, words, next_step)
+        Checks against a declared deployment; none where none was declared.
 
     Returns
     -------
     DataFrame
-        ``about`` (fit, cells, range, policy, table), ``name``, ``verdict`` (yes, no, undecided), ``words``,
+        ``about`` (fit, cells, deployment, range, policy, table), ``name``, ``verdict`` (yes, no, undecided), ``words``,
         ``next_step``.
     """
     rows = [("fit", name, "yes" if ok else "no", words, step or "") for name, ok, words, _, step in convergence]
-    rows += [*_cell_verdicts(tree), _range_verdict(tree), _policy_verdict(policy)]
+    rows += _cell_verdicts(tree)
+    rows += [("deployment", name, verdict, words, step or "") for name, verdict, words, step in deployment]
+    if not rows or rows[-1][0] != "deployment":
+        rows.append(_deployment_not_declared(tree))
+    rows += [_range_verdict(tree), _policy_verdict(policy)]
     for check in json.loads(tree["graph"].attrs["check"])["checks"]:
         rows.append(("table", check["name"], check["verdict"], check["words"], check["next_step"] or ""))
     return pd.DataFrame(rows, columns=["about", "name", "verdict", "words", "next_step"])
@@ -54,29 +67,42 @@ def verdicts(tree: xr.DataTree, convergence: Iterable[Sequence[Any]], policy: pd
 
 def _cell_verdicts(tree: xr.DataTree) -> list[tuple[str, str, str, str, str]]:
     """Identified, and enough data: by (state, type) cell, from the flags."""
-    cells, lines = coverage(tree), []
+    cells = coverage(tree)
     raised = tree["disagree"]["is_flagged"].transpose(STATE, TYPE, "flag")
     little = [raised.sel(flag=code).values.ravel() for code in _TOO_LITTLE]
-    spoken = ~cells["flag"].isin(("no_data", "disconnected")).to_numpy()
-    codes = {
-        "identified by cell": np.where(cells["flag"].isin(_NOT_IDENTIFIED), cells["flag"], ""),
-        "enough data by cell": np.where(spoken, np.select(little, _TOO_LITTLE, ""), ""),
-    }
-    fine = {
-        "identified by cell": "in all {n} (state, type) cells the data say something about every contrast",
-        "enough data by cell": "no (state, type) cell with data is thin or ruled by its prior",
-    }
-    for name, code in codes.items():
-        bad = cells[code != ""]
-        code = code[code != ""]
-        if bad.empty:
-            lines.append(("cells", name, "yes", f"{name}: yes, {fine[name].format(n=len(cells))}", ""))
-            continue
-        parts = [f"{c} in {len(rows)} ({named(cell_names(rows), 3)})" for c, rows in bad.groupby(code, sort=False)]
-        words = f"{name}: no, {len(bad)} of {len(cells)} (state, type) cells are flagged: {'; '.join(parts)}"
-        worst = min(code, key=list(REASONS).index)
-        lines.append(("cells", name, "no", words, REASONS[worst].next_step))
-    return lines
+    flag, n = cells["flag"].to_numpy(), len(cells)
+    apart = flag == "disconnected"  # more comparisons of the same kind do not help there: not a question of how many
+    open_ = np.where(np.isin(flag, _NOT_IDENTIFIED), flag, "")
+    short = np.where(flag == "no_data", "no_data", np.where(apart, "", np.select(little, _TOO_LITTLE, "")))
+    what = "(state, type) cell" if tree["graph"].sizes[TYPE] > 1 else "state"
+    fine = f"the data say something about every contrast in {n:,} of {n:,} {what}s"
+    lines = [_cell_line("identified by cell", cells, open_, what, fine)]
+    if apart.all():
+        words = f"enough data by cell: undecided, every {what} has components that no comparison joins; see identified"
+        lines.append(("cells", "enough data by cell", "undecided", words, REASONS["disconnected"].next_step))
+        return lines
+    joined = f"{what}s whose items are joined" if apart.any() else f"{what}s"
+    fine = f"none of {n - apart.sum():,} {joined} is thin or ruled by its prior"
+    return [*lines, _cell_line("enough data by cell", cells, short, what, fine)]
+
+
+def _cell_line(
+    name: str, cells: pd.DataFrame, code: NDArray[np.object_], what: str, fine: str
+) -> tuple[str, str, str, str, str]:
+    bad = cells[code != ""]
+    if bad.empty:
+        return "cells", name, "yes", f"{name}: yes, {fine}", ""
+    code = code[code != ""]
+    parts = [f"{c} in {len(rows):,} ({named(list(rows.cell), 3)})" for c, rows in bad.groupby(code, sort=False)]
+    words = f"{name}: no, {len(bad):,} of {len(cells):,} {what}s are flagged: {'; '.join(parts)}"
+    worst = min(code, key=list(REASONS).index)
+    return "cells", name, "no", words, REASONS[worst].next_step
+
+
+def _deployment_not_declared(tree: xr.DataTree) -> tuple[str, str, str, str, str]:
+    taken = str(tree["defer"].attrs["deployment"]).removeprefix("deployment: ")
+    words = f"deployment covered: undecided, no deployment was declared; bounds and policy take it that {taken}"
+    return "deployment", "deployment covered", "undecided", words, "declare where the system will be used (deployment=)"
 
 
 def _range_verdict(tree: xr.DataTree) -> tuple[str, str, str, str, str]:
@@ -120,7 +146,7 @@ def flags(tree: xr.DataTree) -> pd.DataFrame:
         where = cells[raised[:, position]]
         if len(where):
             reason = REASONS[code]
-            rows.append((code, len(where), named(cell_names(where), _NAMED), reason.meaning, reason.next_step))
+            rows.append((code, len(where), named(list(where.cell), _NAMED), reason.meaning, reason.next_step))
     return pd.DataFrame(rows, columns=["flag", "n_cells", "cells", "meaning", "next_step"])
 
 
@@ -218,8 +244,8 @@ def assumptions(tree: xr.DataTree) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["assumption", "value"])
 
 
-def provenance(tree: xr.DataTree) -> pd.DataFrame:
-    """How the numbers were made: model, priors, seed, sampler, versions, hash; columns ``fact`` and ``value``."""
+def provenance(tree: xr.DataTree, made: str = "") -> pd.DataFrame:
+    """How the numbers were made: model, priors, seed, sampler, versions, hash, date; columns ``fact`` and ``value``."""
     meta = provenance_of(tree)
     options = ", ".join(f"{key} = {value}" for key, value in meta.get("options", {}).items())
     versions = ", ".join(f"{key} {value}" for key, value in meta.get("versions", {}).items())
@@ -227,29 +253,29 @@ def provenance(tree: xr.DataTree) -> pd.DataFrame:
         ("Model", str(meta["model"])),
         ("Options and priors", options or "none"),
         ("Method", str(meta.get("method", ""))),
+        (
+            "Draws come from",
+            "the exact posterior" if int(tree["fit"].attrs.get("exact", 1)) else "an approximation of it",
+        ),
         ("Chains, warm-up, draws", ", ".join(str(meta.get(key, "?")) for key in ("chains", "warmup", "draws"))),
         ("Seed", str(meta.get("seed", "?"))),
         ("Versions", versions),
         ("Data hash (SHA-256)", str(meta["data_hash"])),
     ]
+    if made:
+        rows.append(("Report made", made))
     return pd.DataFrame(rows, columns=["fact", "value"])
+
+
+def latent(tree: xr.DataTree) -> bool:
+    """Whether the fit has several types and infers who is of which."""
+    return tree["graph"].sizes[TYPE] > 1 and not provenance_of(tree).get("options", {}).get("types_observed")
 
 
 def provenance_of(tree: xr.DataTree) -> dict[str, Any]:
     """Provenance stored with a fit."""
     meta: dict[str, Any] = json.loads(tree.attrs[_META])
     return meta
-
-
-def cell_names(cells: pd.DataFrame) -> list[str]:
-    """Names of (state, type) cells."""
-    return [f"{state} / {kind}" for state, kind in zip(cells[STATE], cells[TYPE], strict=True)]
-
-
-def named(names: Sequence[str], most: int) -> str:
-    """First names, and how many more."""
-    more = f" and {len(names) - most:,} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
 
 
 def _plain(value: Any) -> str:

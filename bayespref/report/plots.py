@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.colors import LogNorm
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from bayespref.report.plots_cover import coverage as coverage
 from bayespref.report.plots_style import (
     BLACK,
     BLUE,
@@ -27,7 +28,6 @@ from bayespref.report.plots_style import (
     PURPLE,
     RED,
     WIDTH,
-    count_words,
     interval,
     new_figure,
     put_title,
@@ -37,53 +37,8 @@ from bayespref.report.plots_style import (
 from bayespref.report.tables import records
 
 
-def coverage(table: pd.DataFrame, *, title: str) -> Figure:
-    """Heat map of comparisons by state (rows) and type (columns); empty cells are hatched and say "none".
-
-    Parameters
-    ----------
-    table : DataFrame
-        From :func:`bayespref.report.tables.coverage`, at most 30 states.
-    title : str
-        The finding.
-
-    Returns
-    -------
-    Figure
-    """
-    states, types = list(dict.fromkeys(table["state"])), list(dict.fromkeys(table["type"]))
-    count = table["count"].to_numpy().reshape(len(states), len(types))
-    empty = table["is_empty"].to_numpy(dtype=bool).reshape(count.shape)
-    with style():
-        figure, axes = new_figure(title, 0.9 + 0.34 * len(states))
-        shown = np.ma.masked_array(np.maximum(count, 1.0), mask=empty)
-        top = max(float(count.max()), 10.0)
-        axes.imshow(
-            shown, cmap="Blues", norm=LogNorm(0.5, top**2), aspect="auto"
-        )  # pale, so that black text stands out
-        for (s, t), value in np.ndenumerate(count):
-            if empty[s, t]:
-                axes.add_patch(Rectangle((t - 0.5, s - 0.5), 1, 1, fill=False, hatch="////", linewidth=0))
-            words = "none" if empty[s, t] else count_words(value)
-            box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5} if empty[s, t] else None
-            weight = "bold" if empty[s, t] else "normal"
-            axes.text(t, s, words, ha="center", va="center", fontsize=9, fontweight=weight, bbox=box)
-        names = [short(kind, 18) for kind in types]
-        crowded: dict[str, Any] = {"rotation": 25, "ha": "left"} if len(names) * max(map(len, names)) > 48 else {}
-        axes.set_xticks(range(len(types)), names, **crowded)
-        axes.set_yticks(range(len(states)), [short(state) for state in states])
-        axes.xaxis.tick_top()
-        axes.tick_params(length=0)
-        axes.set_xticks(np.arange(len(types) + 1) - 0.5, minor=True)
-        axes.set_yticks(np.arange(len(states) + 1) - 0.5, minor=True)
-        axes.grid(which="minor", color="white", linewidth=2)
-        axes.tick_params(which="minor", length=0)
-        axes.spines[:].set_visible(False)
-    return figure
-
-
 def forest(table: pd.DataFrame, *, title: str) -> Figure:
-    """Items against the leader of their component, one (state, type).
+    """Items against the leader of their component, one (state, type), those that are not told apart in one band.
 
     Parameters
     ----------
@@ -97,47 +52,85 @@ def forest(table: pd.DataFrame, *, title: str) -> Figure:
     -------
     Figure
     """
-    looks = {
-        "leader": (BLACK, "D", "leads"),
-        "tied": (ORANGE, "o", "tied with the leader"),
-        "behind": (BLUE, "s", ""),
-        "alone": (BLACK, "D", "alone in its component"),
-    }
+    groups = [rows for _, rows in table[table["component"] >= 0].groupby("component")]
+    n_heads = sum(int((rows.groupby("tier").size() > 1).sum()) for rows in groups)
     names: list[str] = []
     ticks: list[float] = []
     with style():
-        groups = [rows for _, rows in table[table["component"] >= 0].groupby("component")]
-        figure, axes = new_figure(title, 0.85 + 0.36 * len(table) + 0.45 * max(len(groups) - 1, 0))
+        height = 0.85 + 0.31 * len(table) + 0.22 * n_heads + 0.45 * max(len(groups) - 1, 0)
+        figure, axes = new_figure(title, height + 0.16 * int(table["is_separated"].sum()))
         y = 0.0
         for position, rows in enumerate(groups):
             if position:
-                axes.axhline(y + 0.1, color=RED, linestyle=(0, (5, 3)), linewidth=1)
-                text: dict[str, Any] = {"ha": "center", "va": "center", "color": RED, "fontsize": 9}
-                box = {"facecolor": "white", "edgecolor": "none", "pad": 2}
-                words = "across this line: not identified (disconnected)"
-                axes.text(0.5, y + 0.1, words, transform=axes.get_yaxis_transform(), bbox=box, **text)
-                y += 1.2
-            for row in records(rows):
-                colour, marker, words = looks[str(row.standing)]
-                if row.is_separated:
-                    colour, marker = PURPLE, "^"
-                    words = f"size is the prior's ({float(row.contraction):.0%} of its sd left)"
-                axes.plot([row.lower, row.upper], [y, y], color=colour, linewidth=2.4, solid_capstyle="butt")
-                face = "white" if row.standing == "tied" else colour
-                axes.plot(row.estimate, y, marker=marker, color=colour, markerfacecolor=face, markersize=7)
-                names.append(short(str(row.item)) + (f"\n{words}" if words else ""))
-                ticks.append(y)
-                y += 1.0
+                y = _across(axes, y)
+            for _, members in rows.groupby("tier"):
+                top = y
+                if len(members) > 1:
+                    axes.text(0.01, y - 0.12, _tier_words(members), **_TIER, transform=axes.get_yaxis_transform())
+                    y += 0.7
+                for row in records(members):
+                    words = _mark(axes, y, row)
+                    names.append(short(str(row.item)) + (f"\n{words}" if words else ""))
+                    ticks.append(y)
+                    y += 1.0
+                if len(members) > 1:
+                    axes.axhspan(top - 0.5, y - 0.5, color="#f1f3f5", zorder=0, linewidth=0)
         if not groups:
             axes.text(0.5, 0.5, "not identified: nothing was compared", ha="center", transform=axes.transAxes)
-        axes.axvline(0, color=GREY, linewidth=1, zorder=0)
+        axes.axvline(0, color=GREY, linewidth=1, zorder=0.5)
         axes.set_yticks(ticks, names, fontsize=9)
         axes.set_xlabel("reward minus the leader's, log-odds")
         axes.set_ylim(max(y, 1.0) - 0.4, -0.6)
         axes.margins(x=0.06)
-        axes.grid(axis="x", color="#e5e5e5", linewidth=0.8, zorder=0)
+        axes.grid(axis="x", color="#dcdcdc", linewidth=0.8, zorder=0.2)
         axes.set_axisbelow(True)
     return figure
+
+
+_TIER: dict[str, Any] = {
+    "ha": "left",
+    "va": "center",
+    "fontsize": 8.5,
+    "color": GREY,
+    "fontstyle": "italic",
+    "zorder": 4,
+}
+
+
+def _tier_words(members: pd.DataFrame) -> str:
+    first = "the leader" if members["tier"].iloc[0] == 1 else short(str(members["item"].iloc[0]), 20)
+    return f"{len(members)} items, none told apart from {first}"
+
+
+def _across(axes: Axes, y: float) -> float:
+    """Line between two components; returns where the next one starts."""
+    axes.axhline(y + 0.1, color=RED, linestyle=(0, (5, 3)), linewidth=1)
+    text: dict[str, Any] = {"ha": "center", "va": "center", "color": RED, "fontsize": 9}
+    box = {"facecolor": "white", "edgecolor": "none", "pad": 2}
+    words = "across this line: not identified (disconnected)"
+    axes.text(0.5, y + 0.1, words, transform=axes.get_yaxis_transform(), bbox=box, **text)
+    return y + 1.2
+
+
+def _mark(axes: Axes, y: float, row: Any) -> str:
+    """Interval and point of one item; returns what stands below its name."""
+    colour, marker, words = _LOOKS[str(row.standing)]
+    if row.is_separated:
+        colour, marker = PURPLE, "^"
+        words = f"size is the prior's ({float(row.contraction):.0%} of its sd left)"
+    axes.plot([row.lower, row.upper], [y, y], color=colour, linewidth=2.4, solid_capstyle="butt")
+    face = "white" if row.standing == "tied" else colour
+    axes.plot(row.estimate, y, marker=marker, color=colour, markerfacecolor=face, markersize=7)
+    return words
+
+
+_LOOKS = {
+    "leader": (BLACK, "D", "leads"),
+    "tied": (ORANGE, "o", ""),
+    "behind": (BLUE, "s", ""),
+    "alone": (BLACK, "D", "alone in its component"),
+}
+"""Colour, marker and words by standing."""
 
 
 def coefficients(table: pd.DataFrame, *, title: str) -> Figure:

@@ -7,7 +7,6 @@ its reason code beside it; its bound stands in columns of its own.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -46,8 +45,8 @@ def coverage(tree: xr.DataTree) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``state``, ``type``, ``count`` (comparisons), ``is_empty`` (fewer than an edge needs), ``flag`` (primary reason
-        code, "" for none).
+        ``state``, ``type``, ``cell`` (their name; the state alone where there is one type), ``count`` (comparisons),
+        ``is_empty`` (fewer than an edge needs), ``flag`` (primary reason code, "" for none).
     """
     graph = tree["graph"].to_dataset()
     count = graph["type_count"].transpose(STATE, TYPE).values
@@ -57,6 +56,7 @@ def coverage(tree: xr.DataTree) -> pd.DataFrame:
         {
             "state": np.repeat(states, len(types)),
             "type": np.tile(types, len(states)),
+            "cell": [f"{state} / {kind}" if len(types) > 1 else state for state in states for kind in types],
             "count": count.ravel(),
             "is_empty": (count < float(graph.attrs["n_min"])).ravel(),
             "flag": flag.ravel(),
@@ -137,11 +137,12 @@ def rewards(tree: xr.DataTree) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``state``, ``type``, ``component`` (0 for the largest; -1 where the item was not compared), ``item``,
-        ``leader`` of the component, ``estimate`` of item minus leader (posterior mean, log-odds) with ``lower`` and
-        ``upper`` (interval at the level of the analysis), ``standing`` (leader, tied, behind, alone, not compared),
-        ``is_separated``, ``contraction`` (posterior sd over prior sd) and ``reason``. Items of different components
-        are never compared here.
+        ``state``, ``type``, ``component`` (0 for the largest; -1 where the item was not compared), ``tier`` (items that
+        the data do not tell apart from the best of their tier: 1 for the leader and its ties; 0 if not compared),
+        ``item``, ``leader`` of the component, ``estimate`` of item minus leader (posterior mean, log-odds) with
+        ``lower`` and ``upper`` (interval at the level of the analysis), ``standing`` (leader, tied, behind, alone, not
+        compared), ``is_separated``, ``contraction`` (posterior sd over prior sd) and ``reason``. Items of different
+        components are never compared here.
     """
     graph, found, bound = (tree[name].to_dataset() for name in ("graph", "disagree", "bounds"))
     items = labels(found, ITEM)
@@ -160,23 +161,30 @@ def rewards(tree: xr.DataTree) -> pd.DataFrame:
                 members = np.flatnonzero((rank == group) & (size > 1))
                 inside = estimate[s, t][np.ix_(members, members)]
                 best = members[int(np.argmax(inside.sum(1)))]
-                for i in members[np.argsort(-inside[:, list(members).index(best)], kind="stable")]:
-                    here = (s, t, i, best)
-                    lone = len(members) == 1
-                    standing = "alone" if lone else "leader" if i == best else _standing(upper[here])
+                ordered = members[np.argsort(-inside[:, list(members).index(best)], kind="stable")]
+                for tier, member in _tiers(ordered, upper[s, t]):
+                    here = (s, t, member, best)
+                    tied = "tied" if tier == 1 else "behind"
+                    standing = "alone" if len(members) == 1 else "leader" if member == best else tied
                     apart = reason[here] == "separated"
                     ends = estimate[here], lower[here], upper[here]
                     why = apart, contraction[here], reason[here]
-                    rows.append((state, kind, group, items[i], items[best], *ends, standing, *why))
+                    rows.append((state, kind, group, tier, items[member], items[best], *ends, standing, *why))
             for i in np.flatnonzero(size == 1):
                 nothing = (np.nan, np.nan, np.nan, "not compared", False, np.nan, "no_data")
-                rows.append((state, kind, -1, items[i], "", *nothing))
-    columns = ["state", "type", "component", "item", "leader", "estimate", "lower", "upper", "standing"]
+                rows.append((state, kind, -1, 0, items[i], "", *nothing))
+    columns = ["state", "type", "component", "tier", "item", "leader", "estimate", "lower", "upper", "standing"]
     return pd.DataFrame(rows, columns=[*columns, "is_separated", "contraction", "reason"])
 
 
-def _standing(upper: float) -> str:
-    return "tied" if upper >= 0 else "behind"
+def _tiers(ordered: NDArray[np.intp], upper: NDArray[np.float64]) -> Iterator[tuple[int, int]]:
+    """Group items that cannot be told apart from the best one left; best first, as (tier, item)."""
+    rest, tier = list(ordered), 1
+    while rest:
+        best = rest[0]
+        tied = {i for i in rest if i == best or upper[i, best] >= 0}
+        yield from ((tier, int(i)) for i in rest if i in tied)
+        rest, tier = [i for i in rest if i not in tied], tier + 1
 
 
 def across_components(tree: xr.DataTree, state: str, kind: str) -> tuple[float, float] | None:
@@ -200,8 +208,8 @@ def coefficients(tree: xr.DataTree) -> pd.DataFrame | None:
     """
     if "coefficient" not in tree["posterior"]:
         return None
-    draws = _draws(tree, "coefficient", TYPE, FEATURE)
-    low, high = _quantiles(draws, interval_level(tree))
+    draws = draws_of(tree, "coefficient", TYPE, FEATURE)
+    low, high = quantiles(draws, interval_level(tree))
     positive = (draws > 0).mean(0)
     types, features = labels(tree["posterior"].to_dataset(), TYPE), labels(tree["posterior"].to_dataset(), FEATURE)
     frame = pd.DataFrame(
@@ -216,65 +224,6 @@ def coefficients(tree: xr.DataTree) -> pd.DataFrame | None:
     )
     frame["order"] = np.tile(np.arange(len(features)), len(types))
     return frame.sort_values("order", kind="stable").drop(columns="order").reset_index(drop=True)
-
-
-def type_weights(tree: xr.DataTree) -> pd.DataFrame:
-    """Share of each type among annotators.
-
-    Returns
-    -------
-    DataFrame
-        ``type``, ``weight`` (posterior mean share), ``lower``, ``upper`` (equal-tailed interval) and, where the model
-        has prompts, ``asks_most`` (the states the type asks about most).
-    """
-    draws = _draws(tree, "type_weight", TYPE)
-    low, high = _quantiles(draws, interval_level(tree))
-    posterior = tree["posterior"].to_dataset()
-    frame = pd.DataFrame({"type": labels(posterior, TYPE), "weight": draws.mean(0), "lower": low, "upper": high})
-    if "prompt_prob" in posterior:
-        share = posterior["prompt_prob"].mean((CHAIN, DRAW)).transpose(TYPE, STATE).values
-        states = labels(posterior, STATE)
-        top = [np.argsort(-row, kind="stable")[:3] for row in share]
-        frame["asks_most"] = [
-            ", ".join(f"{states[s]} ({row[s]:.0%})" for s in best) for best, row in zip(top, share, strict=True)
-        ]
-    return frame
-
-
-def type_contrasts(tree: xr.DataTree, most: int = 8) -> pd.DataFrame:
-    """Contrasts on which two types differ most, among those the data identify in both.
-
-    Returns
-    -------
-    DataFrame
-        ``state``, ``item``, ``item_other``, ``type``, ``estimate`` of item minus item_other (log-odds), ``lower``,
-        ``upper``, ``gap`` (difference between the two types); two rows a contrast, the largest gap first.
-    """
-    found, bound = tree["disagree"].to_dataset(), tree["bounds"].to_dataset()
-    order = (STATE, TYPE, ITEM, ITEM_OTHER)
-    estimate = found["estimate"].transpose(*order).values
-    fixed = ~np.isin(found["reason"].transpose(*order).values.astype(str), (*UNIDENTIFIED, "separated"))
-    value = np.where(fixed, estimate, np.nan)
-    lower, upper = (bound[f"region_{end}"].transpose(*order).values for end in ("lower", "upper"))
-    states, types, items = (labels(found, dim) for dim in (STATE, TYPE, ITEM))
-    above = np.triu(np.ones((len(items), len(items)), dtype=bool), 1)
-    picked: list[tuple[float, int, int, int, int, int]] = []
-    for one, other in combinations(range(len(types)), 2):
-        gap = value[:, one] - value[:, other]
-        size = np.where(above & np.isfinite(gap), np.abs(gap), -1.0)
-        for flat in np.argsort(-size, axis=None, kind="stable")[:most]:
-            s, i, j = (int(k) for k in np.unravel_index(int(flat), size.shape))
-            if size[s, i, j] > 0:
-                picked.append((float(size[s, i, j]), s, i, j, one, other))
-    rows = []
-    for gap_size, s, i, j, one, other in sorted(picked, reverse=True)[:most]:
-        if estimate[s, one, i, j] < 0:
-            i, j = j, i
-        for t in (one, other):
-            here = (s, t, i, j)
-            row = (states[s], items[i], items[j], types[t], estimate[here], lower[here], upper[here], gap_size)
-            rows.append(row)
-    return pd.DataFrame(rows, columns=["state", "item", "item_other", "type", "estimate", "lower", "upper", "gap"])
 
 
 def records(table: pd.DataFrame) -> Iterator[Any]:
@@ -295,12 +244,14 @@ def _by_size(label: NDArray[np.integer[Any]]) -> tuple[NDArray[np.intp], NDArray
     return rank[code], count[code]
 
 
-def _draws(tree: xr.DataTree, name: str, *dims: str) -> NDArray[np.float64]:
+def draws_of(tree: xr.DataTree, name: str, *dims: str) -> NDArray[np.float64]:
+    """Draws of a variable, chains one after the other, on axes (draw, ``dims``)."""
     stacked = tree["posterior"][name].transpose(CHAIN, DRAW, *dims).values
     return np.asarray(stacked, dtype=np.float64).reshape(-1, *stacked.shape[2:])
 
 
-def _quantiles(draws: NDArray[np.float64], level: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def quantiles(draws: NDArray[np.float64], level: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Ends of equal-tailed intervals over draws, the first axis."""
     low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0)
     return low, high
 

@@ -4,30 +4,26 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import xarray as xr
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from bayespref.bounds.table_rank import table_design, type_rank
 from bayespref.checks import at_least
-from bayespref.choice import ChoiceData, choice_data
+from bayespref.choice import ChoiceData
 from bayespref.comparisons import Comparisons
 from bayespref.dims import A_WINS, B_WINS, BOTH_BAD, CHAIN, DRAW, ITEM, STATE, TIE, TYPE
 from bayespref.disagree.identify import FINITE, INSIDE, NOT_CHECKED, OUTSIDE, identification_dataset, identify
 from bayespref.disagree.linear import estimable_contrasts
-from bayespref.fit.density import make_density, map_batched, responsibilities
 from bayespref.graph.type_coverage import type_coverage, type_coverage_dataset
 from bayespref.graph.typed import edge_floor, typed_graph
-from bayespref.models import MODELS
 from bayespref.posterior.tree import tree_comparisons, tree_meta
+from bayespref.workflow.memberships import type_chances
 
 _RANK_DRAWS = 5
 _MOST_PARAMETERS = 300
-_MOST_FLOATS = 2e8
 _LINEAR = "linear_types"
 
 
@@ -161,33 +157,8 @@ def drawn_wins(tree: xr.DataTree, *, draws: int = 200, seed: int = 0) -> DrawnWi
     ValueError
         If the model is not one of the package's, or the arrays would not fit in memory.
     """
-    meta, comparisons = tree_meta(tree), tree_comparisons(tree)
-    if meta["model"] not in MODELS:
-        raise ValueError(f"tree: its model {meta['model']!r} is none of {sorted(MODELS)}, so types cannot be drawn")
-    reward = tree["posterior"]["reward"].transpose(CHAIN, DRAW, STATE, TYPE, ITEM).values
-    reward = reward.reshape(-1, *reward.shape[2:])
-    flat = tree["unconstrained_posterior"]["flat"].transpose(CHAIN, DRAW, ...).values
-    flat = flat.reshape(len(reward), -1)
-    thin = np.unique(np.linspace(0, len(flat) - 1, draws).astype(int))
-    n_types = reward.shape[2]
-    floats = len(thin) * n_types * len(comparisons.counts.total)
-    if floats > _MOST_FLOATS:
-        raise ValueError(f"draws: {floats:.2g} counts over {len(thin)} draws, more than {_MOST_FLOATS:.0g}; use fewer")
-    observed = bool(meta["options"].get("types_observed", False))
-    with jax.enable_x64(True):
-        data, outcome = choice_data(comparisons, group_by_context=observed)
-        density = make_density(MODELS[meta["model"]], data, dict(meta["options"]))
-
-        def one(x: Array) -> tuple[Array, Array]:
-            joint = density.unit_log_joint(x, data, outcome)
-            return density.by_type(responsibilities(joint)), density.variables(x, data)["reward"]
-
-        found = jax.jit(lambda xs: map_batched(one, xs, 16))(jnp.asarray(flat[thin]))
-        chance, raw = (np.asarray(value) for value in jax.device_get(found))
-    # A draw's own labels of types: those that turn its rewards into the tree's.
-    gap = np.abs(raw[:, :, :, None] - reward[thin][:, :, None]).sum(axis=(1, 4))
-    chance = np.take_along_axis(chance, gap.argmin(axis=1)[:, None, :], axis=2)
-    return _counts(chance, data, np.asarray(outcome), np.random.default_rng(seed))
+    found = type_chances(tree, draws=draws)
+    return _counts(found.chance, found.data, found.outcome, np.random.default_rng(seed))
 
 
 def _counts(

@@ -21,13 +21,11 @@ from bayespref.data.table import read_comparisons
 from bayespref.defer.policy import DeferralPolicy
 from bayespref.defer.regions import policy_from
 from bayespref.graph.check import check
-from bayespref.graph.connect import suggest_comparisons
+from bayespref.graph.gates import Deployment
 from bayespref.posterior.store import save_fit
-from bayespref.posterior.tree import (
-    tree_comparisons,
-    tree_meta,
-)
+from bayespref.posterior.tree import tree_meta, tree_stamp
 from bayespref.posterior.verdict import convergence
+from bayespref.provenance import stamp
 from bayespref.simulate.scenarios import blind_spot
 from bayespref.workflow.analysing import REGIONS, TYPE_WEIGHTS, analyse, item_codes
 from bayespref.workflow.fitting import fit
@@ -134,6 +132,8 @@ def report(
     c_defer: float,
     truth: Mapping[str, NDArray[np.float64]] | None = None,
     title: str = "What these preferences say, and what they cannot",
+    deployment: Mapping[str, Deployment] | None = None,
+    budget: float = 100.0,
 ) -> Path:
     """Write one self-contained HTML report of analysed fits.
 
@@ -149,26 +149,50 @@ def report(
         True rewards of simulated worlds.
     title : str
         Title of the page.
+    deployment : mapping of section title to Comparisons, DataFrame or DataArray, optional
+        Where each system will be used, as in :func:`bayespref.check`; without it the report says that nobody declared
+        it.
+    budget : float
+        Labels whose best use the report proposes; 0 for no proposal.
 
     Returns
     -------
     pathlib.Path
-    """
-    from bayespref.report.html import build_report, write_report  # plots take a second to import; fits need none
 
+    Raises
+    ------
+    ValueError
+        If ``truth`` or ``deployment`` names a section that is not there.
+    """
+    from bayespref.report.html import write_report  # plots take a second to import; fits need none
+    from bayespref.workflow.reporting import section
+
+    names = [name for name, _ in sections]
+    for argument, given in (("truth", truth), ("deployment", deployment)):
+        unknown = sorted(set(given or {}) - set(names))
+        if unknown:
+            raise ValueError(f"{argument}: names no section: {unknown[:5]}; there are {names}")
     pages = [
-        build_report(
+        section(
             tree,
-            verdicts=convergence(tree),
+            name,
             policy_table=policy(tree, c_defer=c_defer).to_table(),
             c_defer=c_defer,
-            suggestions=suggest_comparisons(tree_comparisons(tree)),
-            title=name,
+            deployment=(deployment or {}).get(name),
+            budget=budget,
             truth=(truth or {}).get(name),
         )
         for name, tree in sections
     ]
-    return write_report(pages, path, title=title)
+    return write_report(pages, path, title=title, stamp=_report_stamp(sections))
+
+
+def _report_stamp(sections: Sequence[tuple[str, xr.DataTree]]) -> dict[str, Any]:
+    """Provenance of a report: that of its fit, or of each of its fits by title."""
+    if len(sections) == 1:
+        return tree_stamp("bayespref.report", sections[0][1])
+    made = {name: tree_stamp("bayespref.fit", tree) for name, tree in sections}
+    return stamp("bayespref.report", data_hash=None) | {"sections": made}
 
 
 def demo(folder: str | os.PathLike[str], *, progress: bool = True, say: Callable[[str], None] = print) -> Path:

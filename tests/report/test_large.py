@@ -1,6 +1,7 @@
 """Large and small tables: a tree made by hand, as large as an analysis leaves it, stays readable and light."""
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -151,15 +152,16 @@ def large_html(large):
 
 
 def test_a_thousand_items_in_a_hundred_states_stay_under_five_megabytes_and_are_cut_in_words(large_html, tmp_path):
-    text = large_html
-    file = write_report([text], tmp_path / "r.html", title="large")
+    text = large_html.html
+    file = write_report([large_html], tmp_path / "r.html", title="large")
     assert file.stat().st_size < 5_000_000
-    assert "Of 100 states, those with the fewest comparisons are shown; not shown: 70." in text
-    assert "Of 100 flagged states, the first are shown; not shown: 96." in text
-    assert "Of 200 cells with comparisons, the first are shown; not shown: 188." in text
+    assert "Of 100 flagged states, the first are shown as graphs; not shown: 92." in text
+    assert "Of 200 cells with comparisons, the first are shown as forest plots; not shown: 188." in text
     assert "Of 200 cells, the widest are shown; not shown: 170." in text
-    assert "60 more regions are not listed." in text
-    assert text.count("<tr>") < 600
+    assert "Of 1,000 items, the first are shown in this figure; not shown: 940." in text
+    assert "<summary>85 more regions</summary>" in text
+    assert "7,585 more rows are not listed." in text  # 200 cells of 40 items, 415 of them folded away
+    assert re.sub("<details.*?</details>", "", text, flags=re.DOTALL).count("<tr>") < 200
 
 
 def test_figures_draw_at_most_thirty_rows(large, large_html):
@@ -167,7 +169,7 @@ def test_figures_draw_at_most_thirty_rows(large, large_html):
     table = tables.rewards(tree)
     cell = table[(table["state"] == "state 000") & (table["type"] == "type 1")]
     assert len(cell) == 40
-    assert "7 items are not shown." in large_html  # 37 joined items, 30 drawn
+    assert "7 items are not shown." in large_html.html  # 37 joined items, 30 drawn
 
 
 def test_an_item_is_tied_with_the_leader_exactly_when_its_interval_reaches_zero(large):
@@ -179,15 +181,34 @@ def test_an_item_is_tied_with_the_leader_exactly_when_its_interval_reaches_zero(
     assert set(table["standing"]) == {"leader", "tied", "behind", "not compared"}
 
 
+def test_items_that_are_not_told_apart_stand_in_one_tier_and_tiers_never_mix_components(large):
+    tree, _ = large
+    table = tables.rewards(tree)
+    upper = tree["bounds"]["region_upper"].transpose("state", "type", "item", "item_other")
+    cell = table[(table["state"] == "state 003") & (table["type"] == "type 2") & (table["component"] == 0)]
+    above = upper.sel(state="state 003", type="type 2")
+    order = cell["tier"].to_numpy()
+    assert (np.diff(order) >= 0).all()
+    assert order[0] == 1
+    assert order.max() > 3
+    for tier, members in cell.groupby("tier"):
+        best = members["item"].iloc[0]
+        reach = [float(above.sel(item=item, item_other=best)) for item in members["item"].iloc[1:]]
+        assert all(end >= 0 for end in reach)
+        later = cell.loc[cell["tier"] > tier, "item"]
+        assert all(float(above.sel(item=item, item_other=best)) < 0 for item in later)
+
+
 def test_one_state_one_type_two_items_is_enough(tmp_path):
-    text = html_of(*tree_by_hand(1, 1, 2, 2), title="small")
-    assert write_report([text], tmp_path / "r.html", title="small").stat().st_size < 200_000
+    small = html_of(*tree_by_hand(1, 1, 2, 2), title="small")
+    text = small.html
+    assert write_report([small], tmp_path / "r.html", title="small").stat().st_size < 200_000
     assert "One type was fitted" in text
     assert "No state is flagged" in text
 
 
 def test_components_larger_than_a_figure_are_counted_not_drawn(large_html):
-    assert "1,000 items in 4 components, the largest of 997" in large_html
+    assert "1,000 items in 4 components, the largest of 997" in large_html.html
 
 
 @pytest.mark.parametrize("sizes", [[1], [1] * 9, [2, 1], [6], [12, 7, 3, 1, 1], [30]])

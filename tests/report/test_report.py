@@ -62,9 +62,9 @@ class Page(HTMLParser):
         return re.sub(r"\s+", " ", " ".join(self.words))
 
 
-def part(html, key):
+def part(section, key):
     """Words of one part of a section, and its alternative texts."""
-    found = re.search(rf'<h3 id="s-[^"]*-{key}">.*?</section>', html, re.DOTALL).group()
+    found = re.search(rf'<h3 id="s-[^"]*-{key}">.*?</section>', section.html, re.DOTALL).group()
     page = Page(found)
     return page.text, " ".join(image["alt"] for image in page.images), found
 
@@ -180,7 +180,7 @@ def pages(worlds):
 
 
 def test_verdicts_come_first_and_are_stated_either_way_with_the_next_step(pages):
-    page = Page(pages.blocks)
+    page = Page(pages.blocks.html)
     assert next(words for level, words in page.headings if level == 3) == "Verdicts"
     text, _, html = part(pages.blocks, "verdicts")
     assert "converged: yes, largest R-hat 1.004" in text
@@ -193,10 +193,46 @@ def test_verdicts_come_first_and_are_stated_either_way_with_the_next_step(pages)
 
 
 def test_every_failed_check_is_counted_in_the_headline(pages):
-    text, _, html = part(pages.blocks, "verdicts")
-    failed, total = (int(n) for n in re.search(r"(\d+) of (\d+) checks failed", text).groups())
-    assert failed == html.count('<li class="no">')
-    assert total == html.count("<li class=")
+    _, _, html = part(pages.blocks, "verdicts")
+    first, every = html.split("<details", 1)
+    total, failed = (int(n) for n in re.search(r"All (\d+) checks: (\d+) failed", every).groups())
+    assert failed == every.count('<li class="no">') > 0
+    assert total == every.count("<li class=")
+    assert first.count("<li class=") == 4
+
+
+def test_the_four_questions_of_a_review_come_first_each_answered_either_way(pages):
+    for section in vars(pages).values():
+        assert [answer.question for answer in section.answers] == [
+            "Converged?",
+            "Identified?",
+            "Enough data?",
+            "Deployment covered?",
+        ]
+        assert {answer.verdict for answer in section.answers} <= {"yes", "no", "undecided"}
+        assert all(answer.next_step for answer in section.answers if answer.verdict != "yes")
+    said = {answer.question: answer for answer in pages.blind.answers}
+    assert said["Identified?"].verdict == "no"
+    assert said["Enough data?"].words.startswith("1 of 4 (state, type) cells are flagged: no_data in 1 (blind / north)")
+    assert pages.blind.does.startswith("At a cost of deferring of 0.5 log-odds the policy acts in 3 of 4 regions")
+
+
+def test_no_cell_with_components_counts_as_enough_data(worlds):
+    said = {answer.question: answer for answer in report(worlds.blocks).answers}
+    assert said["Identified?"].verdict == "no"
+    assert said["Enough data?"].verdict == "undecided"
+
+
+def test_a_deployment_is_covered_only_where_one_was_declared(worlds):
+    open_ = report(worlds.blind).answers[3]
+    assert open_.verdict == "undecided"
+    assert "no deployment was declared" in open_.words.lower()
+    words = "deployment covered: no, share 0.4 falls on (context, state) cells without comparisons, limit 0.05"
+    line = ("deployment covered", "no", words, "collect there")
+    declared = report(worlds.blind, deployment=[line]).answers[3]
+    assert declared.verdict == "no"
+    assert declared.words.startswith("Share 0.4 falls on")
+    assert declared.next_step == "collect there"
 
 
 def test_a_contrast_across_components_is_never_a_number(worlds, pages):
@@ -315,8 +351,8 @@ def test_the_page_asks_nothing_of_the_network(pages, tmp_path):
 
 
 def test_every_figure_has_an_alternative_text_that_says_its_finding(pages):
-    for html in vars(pages).values():
-        images = Page(html).images
+    for section in vars(pages).values():
+        images = Page(section.html).images
         assert len(images) >= 4
         assert all(len(image["alt"]) > 30 for image in images)
         assert len({image["alt"] for image in images}) == len(images)
@@ -331,13 +367,14 @@ def test_headings_descend_one_level_at_a_time_and_links_reach_them(pages, tmp_pa
     assert all(after <= before + 1 for before, after in pairwise(levels))
     assert len(page.ids) == len(set(page.ids))
     assert {link[1:] for link in page.links} <= set(page.ids)
-    sections = [words for level, words in page.headings if level <= 3]
-    assert len(page.links) == len(sections)
+    sections = [words for level, words in page.headings if level in (2, 3)]
+    contents = re.search("<nav.*?</nav>", file.read_text(encoding="utf-8"), re.DOTALL).group()
+    assert len(Page(contents).links) == len(sections)
     assert [words for level, words in page.headings if level == 2] == ["blocks", "blind"]
 
 
 def test_every_table_has_a_caption_and_scoped_headers_and_can_be_scrolled_by_keyboard(pages):
-    html = pages.blind
+    html = pages.blind.html
     tables = re.findall(r"<div class=\"scroll\".*?</div>", html, re.DOTALL)
     assert len(tables) == html.count("<table")
     for table in tables:
@@ -360,14 +397,18 @@ def test_the_policy_map_names_decision_action_and_reason_of_every_region(worlds,
     assert "At a cost of 0.5, 3 of 4 regions act, 1 defer" in part(pages.blind, "policy")[1]
 
 
-def test_at_most_twenty_suggestions_are_listed_and_the_rest_counted(worlds):
+def test_suggestions_beyond_the_first_are_folded_and_those_beyond_the_fold_counted(worlds):
     many = pd.DataFrame(
-        {"item_a": [f"left {i}" for i in range(57)], "item_b": "right", "reason": "disconnected", "joins": "two"}
+        {"item_a": [f"left {i}." for i in range(500)], "item_b": "right", "reason": "disconnected", "joins": "two"}
     )
-    text = part(report(worlds.blocks, suggestions=many), "collect")[0]
-    assert "left 19" in text
-    assert "left 20" not in text
-    assert "37 more suggestions are not listed." in text
+    _, _, html = part(report(worlds.blocks, suggestions=many), "collect")
+    shown, folded = html.split("<details", 1)
+    assert "left 14." in shown
+    assert "left 15." not in shown
+    assert "<summary>400 more suggestions</summary>" in folded
+    assert "left 414." in folded
+    assert "left 415." not in folded
+    assert "85 more suggestions are not listed." in folded
 
 
 def test_assumptions_say_whether_the_range_was_widened(worlds):
@@ -400,7 +441,7 @@ def test_a_truth_inside_the_bounds_is_said_to_be_held_and_one_outside_is_not(wor
     text = part(report(worlds.blind, truth=wrong), "truth")[0]
     assert "in 0 of 1 cells (1 of 3 contrasts)" in text
     assert "In 2 of 4 cells every contrast is covered." in text
-    assert "truth" not in [key.rsplit("-", 1)[-1] for key in Page(report(worlds.blind)).ids]
+    assert "truth" not in [key.rsplit("-", 1)[-1] for key in Page(report(worlds.blind).html).ids]
 
 
 def test_a_truth_of_another_shape_or_with_holes_is_an_error(worlds):

@@ -1,0 +1,75 @@
+"""What a review asks first: what the policy does, and converged, identified, enough data, deployment covered."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from bayespref.report import decisions
+from bayespref.report.blocks import Answer, Answers, Block, Text, number
+from bayespref.report.tables import records
+
+MARKS = {"yes": "✓ yes", "no": "✗ no", "undecided": "? open"}
+"""Verdicts as shown: sign and word, so that colour is never alone."""
+_QUESTIONS = {
+    "Converged?": "converged",
+    "Identified?": "identified by cell",
+    "Enough data?": "enough data by cell",
+    "Deployment covered?": "deployment covered",
+}
+
+
+def headline(tree: xr.DataTree, verdicts: pd.DataFrame, policy: pd.DataFrame, c_defer: float) -> list[Block]:
+    """Say what the policy does, and answer the first questions of a review, each either way.
+
+    Parameters
+    ----------
+    tree : xarray.DataTree
+        From ``analyse``.
+    verdicts : DataFrame
+        From :func:`bayespref.report.cards.verdicts`.
+    policy : DataFrame
+        Decision table of the policy.
+    c_defer : float
+        Cost of deferring, log-odds of reward.
+
+    Returns
+    -------
+    list of Block
+    """
+    return [Text(what_it_does(tree, policy, c_defer), strong=True), Answers(answers(verdicts))]
+
+
+def what_it_does(tree: xr.DataTree, policy: pd.DataFrame, c_defer: float) -> str:
+    """Say where the policy acts and what acting elsewhere could cost, in one or two sentences."""
+    table = decisions.thresholds(tree, policy)
+    acts = table["decision"] == "act"
+    one = len(table) == 1
+    where = "in the only region" if one else f"in {acts.sum()} of {len(table):,} regions"
+    cost = f"At a cost of deferring of {c_defer:g} log-odds the policy"
+    if acts.all():
+        return f"{cost} acts {where if one else f'in all {len(table):,} regions'}."
+    rest = table.loc[~acts]
+    why = ", ".join(f"{code or 'not listed'} {n:,}" for code, n in rest["reason"].value_counts().items())
+    does = "defers in the only region" if one else f"acts {where} and defers elsewhere"
+    words = f"{cost} {does} ({why})."
+    worst = rest["set_pure"].to_numpy(dtype=float)
+    if np.isfinite(worst).any():
+        words += f" Acting there all the same could cost up to {number(np.nanmax(worst))} log-odds of reward."
+    return words
+
+
+def answers(verdicts: pd.DataFrame) -> list[Answer]:
+    """Find the first questions among the verdicts; one that was not asked is open."""
+    found = []
+    for question, name in _QUESTIONS.items():
+        rows = verdicts[verdicts["name"] == name]
+        if rows.empty:
+            found.append(Answer(question, "undecided", MARKS["undecided"], "Not asked of this fit."))
+            continue
+        row = next(records(rows))
+        words = str(row.words).removeprefix(f"{name}: ").removeprefix(f"{row.verdict}, ")
+        words = words[:1].upper() + words[1:] + "."
+        found.append(Answer(question, str(row.verdict), MARKS[str(row.verdict)], words, str(row.next_step)))
+    return found
