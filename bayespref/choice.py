@@ -7,6 +7,7 @@ gathered by record and summed by unit (records are sorted by unit), so cost foll
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -442,6 +443,19 @@ def _by_unit(per_record: Float[Array, "record type"], data: ChoiceData) -> Float
 
 def _unique_rows(*columns: NDArray[np.integer[Any]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Distinct tuples of codes, sorted, and which of them each row is."""
-    stacked = np.stack([np.asarray(column, dtype=np.int64) for column in columns], axis=1)
-    unique, inverse = np.unique(stacked, axis=0, return_inverse=True)
-    return unique, inverse.reshape(-1)
+    if not len(columns[0]):
+        return np.zeros((0, len(columns)), dtype=np.int64), np.zeros(0, dtype=np.int64)
+    low = [int(column.min()) for column in columns]
+    size = [int(column.max()) - least + 1 for column, least in zip(columns, low, strict=True)]
+    if math.prod(size) >= 2**62:
+        stacked = np.stack([np.asarray(column, dtype=np.int64) for column in columns], axis=1)
+        unique, inverse = np.unique(stacked, axis=0, return_inverse=True)
+        return unique, inverse.reshape(-1)
+    place = np.zeros(len(columns[0]), dtype=np.int64)
+    for column, least, many in zip(columns, low, size, strict=True):
+        place *= many
+        place += column
+        place -= least
+    found, inverse = np.unique(place, return_inverse=True)  # one number a row: sorting rows takes ten times as long
+    codes = np.stack(np.unravel_index(found, size), axis=1).astype(np.int64)
+    return codes + np.array(low), inverse

@@ -26,6 +26,7 @@ CASES = {
     "posterior": "Posterior: 300 annotators x 30 labels, 4 states, 10 items, 3 types (119 parameters)",
     "posterior_large": "The same posterior with ten times the annotators",
     "gibbs": "Blocked Gibbs against whitened NUTS at 200,000 rows",
+    "aggregate": "Parquet folders to counts, and a hundred million rows to fits",
     "size": "Road ends at size: a million rows through `check` and through `DeferralPolicy.predict`",
 }
 PACKAGES = ("bayespref", "jax", "numpyro", "numpy", "scipy", "evalica", "choix", "arena-rank", "scikit-learn", "pymc")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
@@ -47,3 +50,22 @@ def installed(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return ""
+
+
+def apart(module: str, function: str, *arguments: str) -> dict[str, Any]:
+    """Call a function of a module in a process of its own; its result, with the peak memory of that process.
+
+    The function takes text and returns a dict of plain values; ``peak`` (bytes) is added.
+    """
+    code = (
+        "import importlib, json, resource, sys\n"
+        "found = getattr(importlib.import_module(sys.argv[1]), sys.argv[2])(*sys.argv[3:])\n"
+        "peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "print(json.dumps(found | {'peak': peak}))"
+    )
+    command = [sys.executable, "-c", code, module, function, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.stderr.write(done.stderr)
+        raise RuntimeError(f"{module}.{function}{arguments} failed")
+    return json.loads(done.stdout.splitlines()[-1])

@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 from bayespref.checks import one_of
 from bayespref.fit.checkpoint import read_checkpoint, write_checkpoint
 
-CHAIN_METHODS = ("sequential", "devices")
+CHAIN_METHODS = ("sequential", "devices", "sharded")
 
 
 class Draws(NamedTuple):
@@ -73,9 +73,9 @@ def run_chains(
         Words beside the progress bar.
     progress : bool
         Show it.
-    chain_method : {"sequential", "devices"}
-        One chain after the other on JAX's default device, or as many at once as JAX has devices. The draws are the
-        same.
+    chain_method : {"sequential", "devices", "sharded"}
+        One chain after the other on JAX's default device, or as many at once as JAX has devices, with the same draws;
+        or one after the other where ``passed`` lies (data spread over devices).
 
     Returns
     -------

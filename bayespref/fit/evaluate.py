@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -13,8 +14,13 @@ from numpyro import handlers
 from bayespref.choice import ChoiceData
 from bayespref.dims import VARIABLE_DIMS
 from bayespref.fit.density import Density, Model, expected_counts, map_batched, responsibilities
+from bayespref.fit.minibatch import unit_batches
 
 _FLOATS_AT_ONCE = 5.0e7
+_MOST_TERMS = 5.0e7
+"""Log-likelihood terms (draws times units) that are kept: 400 MB."""
+_LEAST_DRAWS = 100
+_UNITS_TO_MATCH = 10_000
 
 
 class Evaluated(NamedTuple):
@@ -24,15 +30,18 @@ class Evaluated(NamedTuple):
     ----------
     variables : dict of arrays
         Model variables by name, see ``dims.VARIABLE_DIMS``. Signs of traits are matched to the pivot's.
-    log_likelihood : float array, shape (chain, draw, unit)
-        Marginal log-likelihood of each unit (types summed out), nats.
+    log_likelihood : float array, shape (chain, kept, unit)
+        Marginal log-likelihood of each unit (types summed out), nats, at the draws ``kept``.
     overlap : float array, shape (chain, draw, type, type)
         ``overlap[..., j, k]``: expected number of units of type j in the draw and of type k at the pivot.
+    kept : int array, shape (kept,)
+        Draws of each chain whose log-likelihood is kept: all, or every k-th of a large table.
     """
 
     variables: dict[str, np.ndarray]
-    log_likelihood: Float[np.ndarray, "chain draw unit"]
+    log_likelihood: Float[np.ndarray, "chain kept unit"]
     overlap: Float[np.ndarray, "chain draw type type_pivot"]
+    kept: Int[np.ndarray, " kept"]
 
 
 def evaluate_draws(
@@ -43,6 +52,9 @@ def evaluate_draws(
     pivot: Float[np.ndarray, " p"],
 ) -> Evaluated:
     """Evaluate every draw: variables, unit log-likelihoods and overlap of its types with the pivot's.
+
+    Draws times units may be more numbers than memory holds. Beyond 5e7, log-likelihoods are kept of every k-th draw
+    only (at least 100 draws in all), and types are matched by a random 10,000 units, dealt by a fixed seed.
 
     Parameters
     ----------
@@ -65,23 +77,60 @@ def evaluate_draws(
         joint = density.unit_log_joint(x, data, outcome)
         overlap = (density.by_type(responsibilities(joint)) * data.multiplicity[:, None]).T @ pivot_types
         kept = {name: values[name] for name in VARIABLE_DIMS if name in values}
-        return kept, jax.scipy.special.logsumexp(joint, axis=1), overlap
+        return kept, overlap, jax.scipy.special.logsumexp(joint, axis=1)
 
-    draws = jnp.asarray(flat.reshape(-1, flat.shape[-1]))
-    pivot_classes = responsibilities(density.unit_log_joint(jnp.asarray(pivot), data, outcome))
-    pivot_types = density.by_type(pivot_classes)
-    batch = draws_at_once(data, int(pivot_classes.shape[1]))
-    evaluate = jax.jit(lambda xs, d, o, p: map_batched(lambda x: one(x, d, o, p), xs, batch))
-    variables, log_likelihood, overlap = jax.device_get(evaluate(draws, data, outcome, pivot_types))
+    def evaluate(function: Callable[..., Any], xs: Any, *arguments: Any, batch: int) -> Any:
+        mapped = jax.jit(lambda xs, arguments: map_batched(lambda x: function(x, *arguments), xs, batch))
+        return jax.device_get(mapped(jnp.asarray(xs.reshape(-1, xs.shape[-1])), arguments))
+
     lead = flat.shape[:2]
+    every = draws_apart(lead, data.n_units)
+    kept = np.arange(0, lead[1], every)
+    some, answers = (data, outcome) if every == 1 else _some_units(data, outcome)
+    pivot_classes = responsibilities(density.unit_log_joint(jnp.asarray(pivot), some, answers))
+    pivot_types = density.by_type(pivot_classes)
+    n_classes = int(pivot_classes.shape[1])
+    batch = draws_at_once(some, n_classes)
+    if every == 1:
+        variables, overlap, log_likelihood = evaluate(one, flat, some, answers, pivot_types, batch=batch)
+    else:
+        variables, overlap = evaluate(lambda *given: one(*given)[:2], flat, some, answers, pivot_types, batch=batch)
+        log_likelihood = evaluate(
+            lambda x, d, o: jax.scipy.special.logsumexp(density.unit_log_joint(x, d, o), axis=1),
+            flat[:, kept],
+            data,
+            outcome,
+            batch=draws_at_once(data, n_classes),
+        )
     if "loading" in variables:
         reference = np.asarray(density.variables(jnp.asarray(pivot), data)["loading"])
         variables["loading"] = variables["loading"] * trait_signs(variables["loading"], reference)[:, :, None, None]
     return Evaluated(
         {name: np.asarray(value).reshape(*lead, *value.shape[1:]) for name, value in variables.items()},
-        np.asarray(log_likelihood).reshape(*lead, -1),
+        np.asarray(log_likelihood).reshape(lead[0], len(kept), -1),
         np.asarray(overlap).reshape(*lead, *overlap.shape[1:]),
+        kept,
     )
+
+
+def draws_apart(lead: tuple[int, ...], n_units: int) -> int:
+    """Distance of the draws whose log-likelihoods are kept: 1 keeps all.
+
+    Examples
+    --------
+    >>> draws_apart((4, 1000), 1000), draws_apart((4, 1000), 200_000)
+    (1, 16)
+    """
+    chains, draws = lead
+    most = max(_MOST_TERMS / max(n_units, 1), _LEAST_DRAWS)
+    return int(np.clip(np.ceil(chains * draws / most), 1, max(draws, 1)))
+
+
+def _some_units(data: ChoiceData, outcome: Int[Array, " record"]) -> tuple[ChoiceData, Int[Array, " record"]]:
+    """A random part of a table's units with all their records."""
+    parts = max(-(-data.n_units // _UNITS_TO_MATCH), 1)
+    part, column = unit_batches(data, np.asarray(outcome), n_batches=parts, rng=np.random.default_rng(0), only=1)[0]
+    return jax.tree.map(jnp.asarray, part), jnp.asarray(column)
 
 
 def mean_expected_counts(

@@ -12,7 +12,12 @@ from bayespref.choice import ChoiceData
 
 
 def unit_batches(
-    data: ChoiceData, outcome: Int[np.ndarray, " record"], *, n_batches: int, rng: np.random.Generator
+    data: ChoiceData,
+    outcome: Int[np.ndarray, " record"],
+    *,
+    n_batches: int,
+    rng: np.random.Generator,
+    only: int | None = None,
 ) -> list[tuple[ChoiceData, Int[np.ndarray, " record"]]]:
     """Deal units at random into batches that share one shape.
 
@@ -27,6 +32,8 @@ def unit_batches(
         At most the number of units.
     rng : numpy Generator
         Deals the units.
+    only : int, optional
+        Make no more than this many of the batches.
 
     Returns
     -------
@@ -51,7 +58,7 @@ def unit_batches(
     most_units = max(len(units) for units in dealt) + 1
     most_records = max(int(length[units].sum()) for units in dealt)
     batches = []
-    for units in dealt:
+    for units in dealt[:only]:
         sizes = length[units]
         total = int(sizes.sum())
         rows = np.repeat(start[units] - np.concatenate([[0], np.cumsum(sizes)[:-1]]), sizes) + np.arange(total)

@@ -19,6 +19,7 @@ from bayespref.fit.evaluate import Evaluated, draws_at_once, evaluate_draws, mea
 from bayespref.fit.gibbs import sample_gibbs
 from bayespref.fit.importance import sample_laplace
 from bayespref.fit.nuts import sample_nuts
+from bayespref.fit.sharding import shard_records
 from bayespref.fit.structure import find_blocks
 from bayespref.fit.svi import fit_svi
 
@@ -34,6 +35,8 @@ PRIOR_DRAWS = 1000
 MOST_ITEMS = 100
 """Items up to which blocked Gibbs is the default for several types."""
 _COUNT_DRAWS = 200
+_LEAST_COUNT_DRAWS = 20
+_COUNT_RECORDS = 4.0e8
 
 
 class Fitted(NamedTuple):
@@ -121,8 +124,9 @@ def fit_model(
         Show progress bars.
     method : {"nuts", "gibbs", "laplace", "svi"} or None
         What draws; None takes :func:`choose_method`'s.
-    chain_method : {"sequential", "devices"}
-        See :func:`bayespref.fit.chains.run_chains`.
+    chain_method : {"sequential", "devices", "sharded"}
+        See :func:`bayespref.fit.chains.run_chains`; ``sharded`` spreads the records of every step of the fit over all
+        of JAX's devices (:func:`bayespref.fit.sharding.shard_records`).
 
     Returns
     -------
@@ -135,6 +139,8 @@ def fit_model(
     """
     mode_key, chain_key, prior_key = jax.random.split(rng_key, 3)
     density = make_density(model, data, options)
+    if chain_method == "sharded":
+        data, outcome = shard_records(data, outcome)
     method = choose_method(density, data) if method is None else method
     blocks = find_blocks(density, data) if method == "gibbs" else None
     pareto_k = importance_size = float("nan")
@@ -206,5 +212,6 @@ def expected_counts_by_type(
     float array, shape (type, question, outcome)
     """
     flat = fitted.draws.flat.reshape(-1, fitted.draws.flat.shape[-1])
-    thin = np.unique(np.linspace(0, len(flat) - 1, _COUNT_DRAWS).astype(int))
+    some = int(np.clip(_COUNT_RECORDS // max(data.unit.shape[0], 1), _LEAST_COUNT_DRAWS, _COUNT_DRAWS))
+    thin = np.unique(np.linspace(0, len(flat) - 1, some).astype(int))
     return mean_expected_counts(fitted.density, flat[thin], order.reshape(len(flat), -1)[thin], data, outcome)

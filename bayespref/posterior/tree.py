@@ -73,25 +73,28 @@ def build_tree(
     posterior: xr.Dataset,
     prior: xr.Dataset,
     sample_stats: Mapping[str, Float[np.ndarray, "chain draw"]],
-    log_likelihood: Float[np.ndarray, "chain draw unit"],
+    log_likelihood: Float[np.ndarray, "chain kept unit"],
     unit_labels: tuple[str, ...],
     unconstrained: Float[np.ndarray, "chain draw p"],
     coordinate_names: tuple[str, ...],
     fit: xr.Dataset,
     comparisons: Comparisons,
     meta: Mapping[str, Any],
+    log_likelihood_draws: Int[np.ndarray, " kept"] | None = None,
 ) -> xr.DataTree:
     """Assemble the DataTree of a fit.
 
-    Groups: ``posterior``, ``prior``, ``sample_stats``, ``log_likelihood`` (per annotator, types summed out),
-    ``unconstrained_posterior`` (type labels as sampled), ``constant_data`` and ``observed_data`` (the table), ``fit``
-    (modes and expected counts). The root's attributes carry the provenance as JSON.
+    Groups: ``posterior``, ``prior``, ``sample_stats``, ``log_likelihood`` (per annotator, types summed out; where all
+    draws would be too many, of every k-th: its attribute ``every``), ``unconstrained_posterior`` (type labels as
+    sampled), ``constant_data`` and ``observed_data`` (the table), ``fit`` (modes and expected counts). The root's
+    attributes carry the provenance as JSON.
 
     Returns
     -------
     xarray.DataTree
     """
     sample = {CHAIN: posterior[CHAIN].values, DRAW: posterior[DRAW].values}
+    kept = np.arange(posterior.sizes[DRAW]) if log_likelihood_draws is None else log_likelihood_draws
     table = comparisons.to_dataset()
     stats = {name: ((CHAIN, DRAW), np.asarray(value)) for name, value in sample_stats.items()}
     groups = {
@@ -100,8 +103,12 @@ def build_tree(
         "sample_stats": xr.Dataset(stats, coords=sample),
         "log_likelihood": xr.Dataset(
             {"label": ((CHAIN, DRAW, ANNOTATOR), log_likelihood)},
-            coords=sample | {ANNOTATOR: np.asarray(unit_labels, dtype=str)},
-            attrs={"unit": "annotator: one term for all labels of an annotator, types summed out", "units": "nats"},
+            coords=sample | {DRAW: sample[DRAW][kept], ANNOTATOR: np.asarray(unit_labels, dtype=str)},
+            attrs={
+                "unit": "annotator: one term for all labels of an annotator, types summed out",
+                "units": "nats",
+                "every": int(kept[1] - kept[0]) if len(kept) > 1 else 1,
+            },
         ),
         "unconstrained_posterior": xr.Dataset(
             {"flat": ((CHAIN, DRAW, "coordinate"), unconstrained)},
@@ -153,10 +160,10 @@ def unit_labels(comparisons: Comparisons, *, by_context: bool) -> tuple[str, ...
     if comparisons.annotator is None:
         rows = np.stack([counts.state, counts.item_a, counts.item_b, counts.first, counts.outcome, context], axis=1)
         return tuple(f"answer {i}" for i in range(len(np.unique(rows, axis=0))))
-    pairs = np.unique(np.stack([counts.annotator, context], axis=1), axis=0)
     if by_context:
+        pairs = np.unique(np.stack([counts.annotator, context], axis=1), axis=0)
         return tuple(f"{comparisons.annotators[u]} ({comparisons.contexts[c]})" for u, c in pairs)
-    return tuple(comparisons.annotators[u] for u, _ in pairs)
+    return tuple(comparisons.annotators[u] for u in np.unique(counts.annotator))
 
 
 def deployment_weights(

@@ -150,7 +150,7 @@ def prior_sensitivity(
     >>> prior_sensitivity(tree)["diagnosis"].values.tolist()
     ['strong prior, weak data', 'strong prior, weak data', 'undefined']
     """
-    posterior = tree["posterior"].to_dataset()
+    posterior = tree["posterior"].to_dataset().sel({DRAW: tree["log_likelihood"][DRAW].values})
     names = [n for n in VARIABLE_DIMS if n in posterior and n not in _DERIVED] if variables is None else list(variables)
     if unknown := sorted(set(names) - {str(name) for name in posterior.data_vars}):
         raise ModelError(f"variables: not in the posterior: {unknown}; it has {sorted(map(str, posterior.data_vars))}")
@@ -164,7 +164,8 @@ def prior_sensitivity(
             labels.append(f"{name}[{inside}]" if inside else name)
     with jax.enable_x64(True):
         rebuilt = _rebuild(tree, model)
-        log_prior = _log_prior(rebuilt, _flat(tree))
+        flat = tree["unconstrained_posterior"]["flat"].sel({DRAW: posterior[DRAW].values})
+        log_prior = _log_prior(rebuilt, flat.transpose(CHAIN, DRAW, ...).values)
         copies = np.asarray(rebuilt.data.multiplicity)
     log_likelihood = tree["log_likelihood"]["label"].transpose(CHAIN, DRAW, ...).values @ copies
     found = power_scaling(np.concatenate(columns, axis=-1), log_prior, log_likelihood)

@@ -75,8 +75,9 @@ def fit(
         without prompts by environment. Approximate, and marked so: ``laplace`` (trusted only if its Pareto k is below
         0.7) and ``svi`` (for tables too large for the others). Default: Gibbs for several types of up to 100 items
         where it applies, else NUTS.
-    chain_method : {"sequential", "devices"}
-        Chains one after the other, or one on each of JAX's devices; the draws are the same.
+    chain_method : {"sequential", "devices", "sharded"}
+        Chains one after the other, or one on each of JAX's devices, with the same draws; or one after the other, each
+        with the records spread over all devices (for tables too large for one; equal up to the order of summation).
 
     Returns
     -------
@@ -166,6 +167,7 @@ def fit(
         prior=variables_dataset(prior, comparisons, types, model=name),
         sample_stats=fitted.draws.stats,
         log_likelihood=fitted.evaluated.log_likelihood,
+        log_likelihood_draws=fitted.evaluated.kept,
         unit_labels=unit_labels(comparisons, by_context=observed),
         unconstrained=fitted.draws.flat,
         coordinate_names=fitted.density.names,

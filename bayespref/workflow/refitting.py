@@ -106,8 +106,10 @@ def refits(tree: xr.DataTree, *, rng_key: int, n: int = 20, tolerance: float = 0
 
 def _best_draw(tree: xr.DataTree, copies: Float[np.ndarray, " unit"]) -> jax.Array:
     """Unconstrained coordinates of the draw that predicts the table best; a unit counts as often as it occurred."""
-    flat = tree["unconstrained_posterior"]["flat"].stack(sample=(CHAIN, DRAW)).transpose("sample", "coordinate").values
-    terms = tree["log_likelihood"]["label"].stack(sample=(CHAIN, DRAW)).transpose("sample", ANNOTATOR).values
+    label = tree["log_likelihood"].to_dataset()["label"]
+    draws = tree["unconstrained_posterior"].to_dataset()["flat"].sel({DRAW: label[DRAW].values})
+    flat = draws.stack(sample=(CHAIN, DRAW)).transpose("sample", "coordinate").values
+    terms = label.stack(sample=(CHAIN, DRAW)).transpose("sample", ANNOTATOR).values
     return jnp.asarray(flat[np.argmax(terms @ copies)])
 
 
