@@ -131,9 +131,9 @@ def tree_meta(tree: xr.DataTree) -> dict[str, Any]:
 
 
 def tree_stamp(kind: str, tree: xr.DataTree) -> dict[str, Any]:
-    """Provenance of an artefact made from a fit: its data hash, seed and versions; see `bayespref.provenance.stamp`."""
+    """Provenance of an artefact made from a fit, as far as the fit tells it; see `bayespref.provenance.stamp`."""
     meta = tree_meta(tree)
-    return stamp(kind, data_hash=meta["data_hash"], seed=meta["seed"], made_with=meta["versions"])
+    return stamp(kind, data_hash=meta.get("data_hash"), seed=meta.get("seed"), made_with=meta.get("versions", {}))
 
 
 def tree_draws(tree: xr.DataTree) -> dict[str, str]:
