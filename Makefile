@@ -31,7 +31,7 @@ IN_TESTS = OMP_NUM_THREADS=1 MPLBACKEND=Agg JAX_COMPILATION_CACHE_DIR="$(CURDIR)
 	JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES=-1
 PYTEST = $(IN_TESTS) $(BIN)/pytest
 
-.PHONY: help demo test test-fast test-slow test-docstrings test-notebooks studies benchmarks fuzz faults check lint types docs rules format notebooks \
+.PHONY: help demo test test-fast test-slow test-docstrings test-notebooks studies study-pages benchmarks fuzz faults check lint types docs rules format notebooks \
 	constraints install dev clean
 
 help: ## list the targets
@@ -67,6 +67,9 @@ endif
 
 studies: install ## every study, each against what is expected (SIZE=--full for the documentation's size)
 	@$(BIN)/python -m bayespref study all $(SIZE)
+
+study-pages: install ## pages of the studies from the runs in studies-output, full ones before quick ones
+	@$(BIN)/python -m bayespref.studies.pages --from studies-output
 
 check: dev ## lint, format, types, documentation, pairs of notebooks, import rules
 	@$(MAKE) --no-print-directory --keep-going lint types docs rules

@@ -2,17 +2,21 @@
 
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
+from scipy import special, stats
 
-from bayespref.studies import STUDIES
+from bayespref.studies import STUDIES, real_data
 from bayespref.studies.claims import Expectation, compare, read_expectations
-from bayespref.studies.runner import mean_and_error, run_study, study_module
+from bayespref.studies.runner import mean_and_error, run_study, study_module, unavailable
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", STUDIES)
 def test_the_quick_form_agrees_with_every_claim(name, tmp_path):
+    if reason := unavailable(name):
+        pytest.skip(reason)
     result = run_study(name, size="quick", seed=1, out=tmp_path, progress=False)
     assert result.agrees, str(result)
     kept = {file.name for file in result.folder.iterdir()}
@@ -84,6 +88,44 @@ def test_mean_and_error_are_those_of_the_replications():
     assert table["x"].tolist() == [2.0, 5.0]
     assert table["x_se"].iloc[0] == pytest.approx(1.0)
     assert table["replications"].tolist() == [2, 1]
+
+
+def test_without_the_data_a_study_of_real_data_says_so_and_the_others_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(real_data, "data_folder", lambda: None)
+    for name in ("real-mtbench", "real-gari-eba"):
+        with pytest.raises(FileNotFoundError, match=f"{name}: .*set BAYESPREF_DATA"):
+            run_study(name, out=tmp_path, progress=False)
+    assert not any(tmp_path.iterdir())
+    assert unavailable("real-train-tickets") == unavailable("two-worlds") == ""
+
+
+def test_the_folder_of_the_data_is_the_one_that_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("BAYESPREF_DATA", str(tmp_path))
+    assert real_data.data_folder() != tmp_path  # a folder without the data does not count
+    (tmp_path / "README.md").write_text("real data")
+    assert real_data.data_folder() == tmp_path
+
+
+def test_limits_of_a_difference_are_those_of_resampled_people():
+    """Ten people with one answer each: the resampled share is binomial, and its logit the difference."""
+    label = np.repeat([1.0, 0.0], [7, 3])
+    rows = pd.DataFrame({"rater_id": range(10), "item_a": "x", "item_b": "y", "label": label})
+    found = real_data.intervals(real_data.read(rows), [("x", "y")], group="g", resamples=20_000, seed=0)
+    share = stats.binom.pmf(range(11), 10, 0.7)
+    finite = share[1:10] / share[1:10].sum()
+    quantile = [np.searchsorted(finite.cumsum(), q) + 1 for q in (0.025, 0.975)]
+    assert [row["value"] for row in found[1:]] == pytest.approx(special.logit(np.array(quantile) / 10))
+    assert found[0]["value"] == pytest.approx(20_000 * (share[0] + share[10]), abs=4 * np.sqrt(20_000 * share[10]))
+
+
+def test_agreement_counts_pairs_of_answers_whatever_side_an_item_is_on():
+    rows = pd.DataFrame(
+        {"rater_id": list("abc"), "item_a": ["x", "y", "x"], "item_b": ["y", "x", "y"], "label": [1.0, 0.0, 0.5]}
+    )
+    table = real_data.read(rows)
+    assert real_data.agree(table) == pytest.approx(1 / 3)
+    assert real_data.agree(table, judge="c") == 0.0
+    assert real_data.agree(table, judge="b") == 0.5
 
 
 def test_an_unknown_study_is_an_error_that_names_those_there_are(tmp_path):

@@ -1,4 +1,4 @@
-"""The main job on real tables recovers what their documentation says."""
+"""The main job on real tables recovers what their documentation says; plain scores are claims of the studies."""
 
 import numpy as np
 import pytest
@@ -20,15 +20,6 @@ def mtbench(data_folder):
 @pytest.fixture(scope="module")
 def by_category(mtbench):
     return workflow.fit("single", mtbench, rng_key=0, progress=False)
-
-
-@pytest.mark.parametrize(
-    ("ties", "published"),
-    [("half", [1.02, 0.64, 0.60, -0.06, -0.76, -1.45]), ("drop", [1.43, 0.90, 0.86, -0.08, -1.06, -2.06])],
-)
-def test_mtbench_pooled_scores_are_the_published_ones(mtbench, ties, published):
-    score = bayespref.maximum_likelihood(mtbench, by=(), ties=ties)["score"].sel(item=ORDER)
-    assert np.abs(score.values - published).max() <= 0.0051
 
 
 def test_mtbench_keeps_its_order_under_davidson_ties_and_leaves_two_models_unseparated(mtbench):
