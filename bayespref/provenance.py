@@ -134,7 +134,7 @@ def is_intact(fields: Mapping[str, Any]) -> bool:
     """Whether fields match the content hash among them."""
     try:
         return fields.get(CONTENT) == content_hash(fields)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         return False
 
 
@@ -165,8 +165,12 @@ def seal_text(text: str, fields: Mapping[str, Any]) -> str:
     (True, False)
     """
     body = _body(text)
-    line = json.dumps(_with_text(body, fields), allow_nan=False).replace(">", "\\u003e")
-    return f"{body}{_OPEN}{line}{_CLOSE}\n"
+    return f"{body}{_OPEN}{_line(_with_text(body, fields))}{_CLOSE}\n"
+
+
+def _line(fields: Mapping[str, Any]) -> str:
+    """Fields on one line that cannot end the comment around it."""
+    return json.dumps(fields).replace(">", "\\u003e")
 
 
 def _with_text(body: str, fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -198,8 +202,11 @@ def read_seal(text: str) -> Seal | None:
         return None
     if not close or not isinstance(fields, dict):
         return None
-    intact = after == "\n" and _with_text(text[:start], fields)[CONTENT] == fields.get(CONTENT)
-    return Seal(fields, intact)
+    try:
+        same = _with_text(text[:start], fields)[CONTENT] == fields.get(CONTENT)
+    except (ValueError, RecursionError):  # NaN, which no seal holds, or nesting without end
+        same = False
+    return Seal(fields, same and after == "\n" and line == _line(fields))
 
 
 def _body(text: str) -> str:

@@ -36,6 +36,11 @@ def test_a_text_appended_or_cut_is_found():
     assert read_seal(TEXT) is None
     assert read_seal(TEXT + "<!-- bayespref [1] -->\n") is None
     assert read_seal(TEXT + "<!-- bayespref {") is None
+    assert not read_seal(TEXT + '<!-- bayespref {"a": NaN} -->\n').intact
+    deep = '{"a":' * 900 + "1" + "}" * 900
+    for depth in (900, 100_000):
+        seal = read_seal(TEXT + f"<!-- bayespref {deep if depth == 900 else '[' * depth} -->\n")
+        assert seal is None or not seal.intact
 
 
 def test_a_name_that_closes_a_comment_stays_inside_it():

@@ -16,7 +16,7 @@ from pandas.api.types import is_numeric_dtype
 
 from bayespref.provenance import seal_text
 
-_SPECIAL = re.compile(r"([\\`*\[\]|#])")
+_SPECIAL = re.compile(r"([\\`*\[\]|#~]|(?<![^\W_])_|_(?![^\W_]))")
 _BLANK = re.compile(r"[\s\x00-\x1f\x7f]+")
 _GAPS = re.compile(r"\n{3,}")
 _LONG = 120
