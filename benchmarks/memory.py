@@ -1,0 +1,74 @@
+"""Latent types of many annotators by minibatch variational inference: CPU seconds and peak memory, truth known."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+
+from bayespref.comparisons import from_codes
+from benchmarks.measure import Line, apart
+
+STATES, ITEMS, TYPES, LABELS = 4, 10, 3, 100
+SHARES = (0.5, 0.3, 0.2)
+
+
+def fitted(annotators: str) -> dict[str, Any]:
+    """Fit 100 labels of each annotator; CPU seconds, and how far rewards are from those that made the labels."""
+    from bayespref import fit
+
+    many = int(annotators)
+    rng = np.random.default_rng(0)
+    reward = rng.normal(size=(STATES, TYPES, ITEMS))
+    reward -= reward.mean(axis=-1, keepdims=True)
+    kind = rng.choice(TYPES, p=SHARES, size=many).astype(np.int8)
+    n = many * LABELS
+    person = np.repeat(np.arange(many, dtype=np.int32), LABELS)
+    state = rng.integers(STATES, size=n, dtype=np.int32)
+    a = rng.integers(ITEMS, size=n, dtype=np.int32)
+    b = (a + rng.integers(1, ITEMS, size=n, dtype=np.int32)) % ITEMS
+    gap = reward[state, kind[person], a] - reward[state, kind[person], b]
+    lost = (rng.random(n) > 1 / (1 + np.exp(-gap))).astype(np.int8)
+    del gap
+    table = from_codes(
+        a,
+        b,
+        lost,
+        items=[f"item {k}" for k in range(ITEMS)],
+        state=state,
+        states=[f"state {k}" for k in range(STATES)],
+        annotator=person,
+        annotators=[f"annotator {k}" for k in range(many)],
+    )
+    del a, b, lost, state, person
+    began = time.process_time()
+    tree = fit(
+        "latent_types",
+        table,
+        rng_key=0,
+        options={"n_types": TYPES},
+        method="svi",
+        chains=2,
+        draws=500,
+        n_starts=3,
+        progress=False,
+    )
+    found = tree["posterior"]["reward"].mean(("chain", "draw")).values
+    error = float(np.sqrt(np.mean((found - reward) ** 2)))
+    every = int(tree["log_likelihood"].attrs["every"])
+    return {"seconds": time.process_time() - began, "error": error, "every": every}
+
+
+def run(quick: bool) -> list[Line]:
+    lines = []
+    for many in (100,) if quick else (2_000, 20_000, 200_000):
+        one = fitted(str(many)) if quick else apart("benchmarks.memory", "fitted", str(many))
+        limit = 4.0 / np.sqrt(many * LABELS / (STATES * TYPES * ITEMS) / 4.0)  # a few standard errors of a reward
+        if not one["error"] < limit:
+            raise AssertionError(f"{many} annotators: rewards are off by {one['error']:.3f}, more than {limit:.3f}")
+        if not quick:
+            note = f"peak {one['peak'] / 1e9:.2f} GB; rewards off by {one['error']:.4f}; "
+            note += f"log-likelihood of every {one['every']}. draw"
+            lines.append(Line(f"{many:,} annotators x {LABELS}", one["seconds"], target="< 8 GB", note=note))
+    return lines
