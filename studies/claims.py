@@ -56,6 +56,13 @@ class Expectation(BaseModel):
             raise ValueError("give exactly one of value, at_least, at_most")
         return self
 
+    @property
+    def words(self) -> str:
+        """What is expected, in words."""
+        if self.value is not None:
+            return f"{self.value:g}"
+        return f"at least {self.at_least:g}" if self.at_least is not None else f"at most {self.at_most:g}"
+
 
 class _File(BaseModel):
     model_config = ConfigDict(extra="forbid")
@@ -134,17 +141,17 @@ def compare(table: pd.DataFrame, expectations: list[Expectation], *, size: str) 
         error = float(picked[f"{one.column}_se"].iloc[0]) if f"{one.column}_se" in table else 0.0
         allowed = one.tolerance + STANDARD_ERRORS * error
         if one.value is not None:
-            expected, agrees = f"{one.value:g}", abs(observed - one.value) <= allowed
+            agrees = abs(observed - one.value) <= allowed
         elif one.at_least is not None:
-            expected, agrees = f"at least {one.at_least:g}", observed >= one.at_least - allowed
+            agrees = observed >= one.at_least - allowed
         else:
-            expected, agrees = f"at most {one.at_most:g}", observed <= (one.at_most or 0.0) + allowed
+            agrees = observed <= (one.at_most or 0.0) + allowed
         rows.append(
             {
                 "claim": one.claim,
                 "observed": observed,
                 "standard_error": error,
-                "expected": expected,
+                "expected": one.words,
                 "allowed": allowed,
                 "agrees": bool(agrees),
                 "source": one.source,
