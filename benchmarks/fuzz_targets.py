@@ -33,8 +33,8 @@ from bayespref.defer.policy import from_scores
 from bayespref.defer.runtime import DeferralPolicy
 from bayespref.errors import FitFileError, PolicyFileError, RegimeError, TableError, TargetMixError
 
-PLAIN = re.compile(r"[\w][\w .,'\"/\[\]()=-]{0,80}:? ")
-"""How a message for people begins: what it is about."""
+PLAIN = re.compile(r"(?s).{1,200}?:\s.")
+"""How a message for people begins: what it is about, then a colon."""
 
 
 class Target(NamedTuple):

@@ -1,4 +1,4 @@
-"""The same small fit by every method: ``python -m benchmarks.same_draws DRAWS.npz [--against OTHER.npz] [--only METHOD ...]``.
+"""One small fit by every method: ``python -m benchmarks.same_draws OUT.npz [--against OTHER.npz] [--only METHOD ...]``.
 
 Writes the draws of the rewards; with ``--against``, the largest difference from those that another process, Python or
 set of versions wrote, in log-odds and in posterior standard deviations of the reward.

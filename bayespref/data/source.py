@@ -216,7 +216,7 @@ def _to_arrow(series: Any) -> Any:
         from pandas.api.types import infer_dtype
 
         values = series.to_native()
-        if infer_dtype(values, skipna=True) == "mixed" and any(isinstance(v, np.datetime64) for v in values):
+        if infer_dtype(values, skipna=True).startswith("mixed") and any(isinstance(v, np.datetime64) for v in values):
             raise TypeError("NumPy times among other values")
     return series.to_arrow()
 

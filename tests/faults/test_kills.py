@@ -13,15 +13,14 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.mark.slow
 def test_killed_work_resumes_to_the_result_that_nobody_disturbed():
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.faults", "--kills", "4", "--only", "fit by Gibbs", "policy and report"],
+        [sys.executable, "-m", "benchmarks.faults", "--kills", "3", "--only", "fit by Gibbs"],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    for job in ("fit by Gibbs", "policy and report"):
-        assert f"| {job} | 4 |" in done.stdout
+    assert "| fit by Gibbs | 3 |" in done.stdout
 
 
 @pytest.mark.slow

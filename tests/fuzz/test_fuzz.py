@@ -9,6 +9,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from bayespref.data.adapters.rows import alpaca_eval_rows, preflib_rows, prism_rows, trl_rows
@@ -65,9 +66,11 @@ def test_ballots_that_are_no_ballots_are_refused(tmp_path):
             preflib_rows(file)
 
 
-def test_a_time_without_a_unit_among_numbers_does_not_end_the_process():
-    frame = pd.DataFrame({"item_a": ["x", "y"], "item_b": ["y", "z"], "outcome": ["a", "b"]})
-    frame["weight"] = pd.Series([np.datetime64("NaT"), np.float32(0.1)], dtype=object)
+@pytest.mark.parametrize("others", [[np.float32(0.1)], [np.float32(0.1), 0]], ids=["float", "integer"])
+def test_a_time_without_a_unit_among_numbers_does_not_end_the_process(others):
+    frame = pd.DataFrame({"item_a": ["x", "y", "x"], "item_b": ["y", "z", "z"], "outcome": ["a", "b", "a"]})
+    frame = frame.iloc[: len(others) + 1]
+    frame["weight"] = pd.Series([np.datetime64("NaT"), *others], dtype=object)
     with pytest.raises(TableError, match="weight: mixed types"):
         read_comparisons(frame)
 
@@ -91,6 +94,15 @@ def test_names_that_read_alike_are_one_model_and_no_pair(names):
     rows = [{"interaction_id": "i", "user_id": "u", "model_name": name, "score": 50} for name in names]
     with pytest.raises(TableError, match="no comparison is left"):
         prism_rows(rows)
+
+
+def test_lists_and_missing_categories_in_an_adapter_column_are_refused_or_missing():
+    items = {"item_a": ["x", "y"], "item_b": ["y", "z"]}
+    with pytest.raises(TableError, match="outcome: must be labels"):
+        read_comparisons(pa.table({"model_a": ["x"], "model_b": ["y"], "winner": [[1]]}), adapter="arena")
+    hole = pa.DictionaryArray.from_arrays(pa.array([0, 1]), pa.array([1, None]))
+    with pytest.raises(TableError, match="missing"):
+        read_comparisons(pa.table(items | {"label": hole}), adapter="labels")
 
 
 BALLOTS = "# ALTERNATIVE NAME 1: x\n# ALTERNATIVE NAME 2: y\n"

@@ -57,6 +57,8 @@ def by_number(name: str, column: Any, outcomes: Mapping[float, str], text: bool,
         raise TableError(f"{name}: must be numbers ({words}), but holds {kind}")
 
     def outcome(value: Any) -> str | None:
+        if value is None:
+            return None
         if isinstance(value, str) and not _NUMBER.fullmatch(value):
             return _unknown(value)
         as_number = float(value)
@@ -76,7 +78,10 @@ def _values(column: Any) -> Any:
 
 def _by_value(column: Any, outcome: Callable[[Any], str | None]) -> Any:
     """Translate each distinct value once."""
-    encoded = _values(column).dictionary_encode()
+    values = _values(column)
+    if pa.types.is_nested(values.type):
+        raise TableError(f"outcome: must be labels or numbers, but the column holds {values.type}")
+    encoded = values.dictionary_encode()
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.unify_dictionaries().combine_chunks()
     return pc.take(pa.array([outcome(value) for value in encoded.dictionary.to_pylist()], pa.string()), encoded.indices)
