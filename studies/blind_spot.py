@@ -29,15 +29,15 @@ from bayespref.report.plots_studies import blind_spot
 from bayespref.report.plots_style import Figure
 from bayespref.workflow.blind_spots import MASSES, TEMPERATURE, amplification_table, blind_spot_table
 
-SIZES = {"quick": {"worlds": 12}, "full": {"worlds": 60}}
+SIZES = {"quick": {"worlds": 12, "refit_n": [20_000]}, "full": {"worlds": 60, "refit_n": [20_000, 200_000]}}
 SHARED_SEED = True
 TEMPERATURES = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03)
 
 
-def cases(*, worlds: int) -> list[dict[str, Any]]:
+def cases(*, worlds: int, refit_n: list[int]) -> list[dict[str, Any]]:
     """Posteriors over masses and sizes, retrained models over masses, and tilts of a reference."""
     posterior = {"learner": "posterior", "retrained": False, "draws": 40, "worlds": worlds}
-    refit = {"retrained": True, "draws": 10, "worlds": max(6, worlds // 2), "n": [20_000]}
+    refit = {"retrained": True, "draws": 10, "worlds": max(6, worlds // 2), "n": refit_n}
     return [
         posterior | {"n": [20_000], "eps": list(MASSES)},
         posterior | {"n": [2_000, 200_000], "eps": [0.0]},

@@ -37,7 +37,7 @@ from bayespref.report.plots_style import Figure
 from bayespref.simulate.shifts import ShiftWorld, contexts, correlated, shift_comparisons, shift_world
 from bayespref.studies.resampling import jackknife
 
-SIZES = {"quick": {"worlds": 60}, "full": {"worlds": 400}}
+SIZES = {"quick": {"worlds": 160}, "full": {"worlds": 400}}
 LABELS, PILOT, PRECISION, CASES, CANDIDATES = 600, 0.2, 1.0, 400, 4
 CORRELATION, RARE = 0.98, 0.01
 TESTS = {
