@@ -15,6 +15,7 @@ from bayespref.report.blocks import (
     Pictures,
     Table,
     Text,
+    cell_name,
     count,
     more,
     name,
@@ -145,7 +146,10 @@ def graphs(tree: xr.DataTree) -> Part:
     seen = set(
         tables.labels(graph, "state")[graph["present"].transpose("state", "item").values.astype(bool).any(axis=1)]
     )
-    drawable = [state for state in states if state in seen]
+    n_components = dict(zip(tables.labels(graph, "state"), graph["n_components"].values, strict=True))
+    small = graph["present"].sum("item").values <= MOST_SHOWN
+    worth = dict(zip(tables.labels(graph, "state"), small, strict=True))  # one part of many items is no picture
+    drawable = [state for state in states if state in seen and (worth[state] or n_components[state] > 1)]
     for state in drawable[:MOST_GRAPHS]:
         nodes = tables.nodes(tree, state)
         items = list(dict.fromkeys(nodes["item"]))
@@ -170,7 +174,9 @@ def graphs(tree: xr.DataTree) -> Part:
         pictures.append(
             picture(plots_graph.comparison_graph(nodes, tables.edges(tree, state), title=title), alt, caption)
         )
-    rest = more(len(states), len(pictures), "flagged states", "the first are", " as graphs")
+    rest = more(
+        len(states), len(pictures), "flagged states", "the first with several components or few items are", " as graphs"
+    )
     return Part("graphs", "Graphs", heading, [Text(intro), Pictures(pictures), *rest, _listed(flagged, tree)])
 
 
@@ -207,6 +213,13 @@ def _listed(cells: pd.DataFrame, tree: xr.DataTree) -> Table:
         seen = here["present"].values.astype(bool)
         sizes = np.unique(here["type_component"].sel(type=cell.type).values[seen], return_counts=True)[1]
         parts = f"{len(sizes):,}" + (f", the largest of {sizes.max():,}" if len(sizes) > 1 else "")
-        rows.append([name(cell.cell), str(cell.flag), f"{seen.sum():,}", parts if len(sizes) else "none"])
+        rows.append(
+            [
+                cell_name(tree, str(cell.state), str(cell.type)),
+                str(cell.flag),
+                f"{seen.sum():,}",
+                parts if len(sizes) else "none",
+            ]
+        )
     columns = ["State / type" if graph.sizes["type"] > 1 else "State", "Flag", "Items seen", "Components"]
     return table_of("Flagged cells and the parts their items fall into", columns, rows, "cells")

@@ -66,7 +66,7 @@ def forest(table: pd.DataFrame, *, title: str) -> Figure:
             for _, members in rows.groupby("tier"):
                 top = y
                 if len(members) > 1:
-                    axes.text(0.01, y - 0.12, _tier_words(members), **_TIER, transform=axes.get_yaxis_transform())
+                    axes.text(0.01, y - 0.12, f"tie of {len(members)}", **_TIER, transform=axes.get_yaxis_transform())
                     y += 0.7
                 for row in records(members):
                     words = _mark(axes, y, row)
@@ -74,12 +74,12 @@ def forest(table: pd.DataFrame, *, title: str) -> Figure:
                     ticks.append(y)
                     y += 1.0
                 if len(members) > 1:
-                    axes.axhspan(top - 0.5, y - 0.5, color="#f1f3f5", zorder=0, linewidth=0)
+                    axes.axhspan(top - 0.44, y - 0.56, color="#e9edf1", zorder=0, linewidth=0)
         if not groups:
             axes.text(0.5, 0.5, "not identified: nothing was compared", ha="center", transform=axes.transAxes)
         axes.axvline(0, color=GREY, linewidth=1, zorder=0.5)
         axes.set_yticks(ticks, names, fontsize=9)
-        axes.set_xlabel("reward minus the leader's, log-odds")
+        axes.set_xlabel("reward minus leader's, log-odds")
         axes.set_ylim(max(y, 1.0) - 0.4, -0.6)
         axes.margins(x=0.06)
         axes.grid(axis="x", color="#dcdcdc", linewidth=0.8, zorder=0.2)
@@ -97,17 +97,12 @@ _TIER: dict[str, Any] = {
 }
 
 
-def _tier_words(members: pd.DataFrame) -> str:
-    first = "the leader" if members["tier"].iloc[0] == 1 else short(str(members["item"].iloc[0]), 20)
-    return f"{len(members)} items, none told apart from {first}"
-
-
 def _across(axes: Axes, y: float) -> float:
     """Line between two components; returns where the next one starts."""
     axes.axhline(y + 0.1, color=RED, linestyle=(0, (5, 3)), linewidth=1)
     text: dict[str, Any] = {"ha": "center", "va": "center", "color": RED, "fontsize": 9}
     box = {"facecolor": "white", "edgecolor": "none", "pad": 2}
-    words = "across this line: not identified (disconnected)"
+    words = "not identified (disconnected)"
     axes.text(0.5, y + 0.1, words, transform=axes.get_yaxis_transform(), bbox=box, **text)
     return y + 1.2
 

@@ -13,12 +13,12 @@ from bayespref.report import plots, plots_graph, plots_style, tables
 from bayespref.report.html import build_report, write_report
 
 
-def tree_by_hand(n_states, n_types, n_items, n_chosen, *, alone=0):
+def tree_by_hand(n_states, n_types, n_items, n_chosen, *, alone=0, items=None, states=None, types=None):
     """Groups a report reads, filled with plausible numbers; the last ``alone`` chosen items are components of one."""
     rng = np.random.default_rng(0)
-    items = np.array([f"model {i:04d} with a rather long name" for i in range(n_items)])
-    states = np.array([f"state {s:03d}" for s in range(n_states)])
-    types = np.array([f"type {t + 1}" for t in range(n_types)])
+    items = np.array(items or [f"model {i:04d} with a rather long name" for i in range(n_items)])
+    states = np.array(states or [f"state {s:03d}" for s in range(n_states)])
+    types = np.array(types or [f"type {t + 1}" for t in range(n_types)])
     chosen = items[:n_chosen]
     level = rng.normal(size=(n_states, n_types, n_items))
     component = np.zeros((n_states, n_types, n_items), dtype=int)
@@ -155,7 +155,10 @@ def test_a_thousand_items_in_a_hundred_states_stay_under_five_megabytes_and_are_
     text = large_html.html
     file = write_report([large_html], tmp_path / "r.html", title="large")
     assert file.stat().st_size < 5_000_000
-    assert "Of 100 flagged states, the first are shown as graphs; not shown: 92." in text
+    assert (
+        "Of 100 flagged states, the first with several components or few items are shown as graphs; not shown: 92."
+        in text
+    )
     assert "Of 200 cells with comparisons, the first are shown as forest plots; not shown: 188." in text
     assert "Of 200 cells, the widest are shown; not shown: 170." in text
     assert "Of 1,000 items, the first are shown in this figure; not shown: 940." in text

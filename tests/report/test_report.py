@@ -247,7 +247,7 @@ def test_a_contrast_across_components_is_never_a_number(worlds, pages):
         written = f"{number:.2f}" if number >= 1 else f"{number:.3g}"
         if not np.any(np.abs(within - number) < 0.02):
             assert written not in shown
-    forests = [svg for svg in drawn(part(pages.blocks, "rewards")[2]) if "reward minus the leader" in svg]
+    forests = [svg for svg in drawn(part(pages.blocks, "rewards")[2]) if "reward minus leader" in svg]
     assert len(forests) == 1
     assert "not identified (disconnected)" in forests[0]
     text = part(pages.blocks, "bounds")[0]
