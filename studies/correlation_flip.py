@@ -11,8 +11,8 @@ share of designed comparisons keeps the flipped test below 3 % throughout.
 Does not show: the same for every truth. With w = (1, -.5) the flipped margins run along the coefficients, and the
 passive fit disputes 5 +- 1 % at .99 (published 6.5). Quote w with any figure.
 
-Where sources err: a share of disputed signs given without w says nothing. The two shares at .99 come from a few tables
-whose fit has a wrong sign; the published ones lie two of their own standard errors away.
+Where sources err: a share of disputed signs given without w says nothing. The published shares differ from these by at
+most 1.5 standard errors of the difference, both from 400 tables.
 """
 
 from __future__ import annotations
