@@ -13,7 +13,7 @@ project_copyright = "2026, The bayespref authors"
 release = __version__
 
 extensions = ["sphinx.ext.autodoc", "sphinx.ext.autosummary", "numpydoc", "myst_parser"]
-myst_enable_extensions = ["deflist"]
+myst_enable_extensions = ["deflist", "html_image"]
 myst_heading_anchors = 2
 templates_path = ["_templates"]
 exclude_patterns = ["_build"]

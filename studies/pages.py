@@ -47,7 +47,7 @@ def page(name: str, said: Mapping[str, Any]) -> str:
         part = next((part for part in PARTS if text.startswith(part)), "")
         lines += [f"**{part[:-1]}.** " + _capital(text[len(part) :].strip()) if part else text, ""]
     agreed = sum(claim["agrees"] for claim in said["claims"])
-    versions = ", ".join(f"{key} {value}" for key, value in said["versions"].items())
+    versions = ", ".join(f"{key} {value}" for key, value in said["versions"].items() if key != "bayespref")
     lines += [
         f"## Claims: {agreed} of {len(said['claims'])} agree",
         "",
@@ -95,8 +95,8 @@ def index(verdicts: Mapping[str, Mapping[str, Any]]) -> str:
         "# What the studies found",
         "",
         "Every claim of the documentation is a study that anybody can run ([how](../howto/studies.md)). These are the "
-        f"results kept with the package: {full} of {len(verdicts)} at full size, {cost / 60:.0f} minutes of processor "
-        "time together. [Every table of the design notes](tables.md) has its study or its test.",
+        f"results kept with the package: {full} of {len(verdicts)} at full size, {cost / 60:.1f} minutes of processor "
+        "time together. [Where every table of the design notes is reproduced](tables.md) is listed too.",
         "",
         "| study | says | claims that agree | size, processor time | figure |",
         "|---|---|---|---|---|",
@@ -104,7 +104,7 @@ def index(verdicts: Mapping[str, Mapping[str, Any]]) -> str:
     for name, said in verdicts.items():
         title = " ".join((study_module(name).__doc__ or "").strip().split("\n\n")[0].split())
         agreed = f"{sum(claim['agrees'] for claim in said['claims'])} of {len(said['claims'])}"
-        picture = f'<a href="{name}.html"><img src="figures/{name}.png" alt="{name}" width="170"></a>'
+        picture = f'<img src="figures/{name}.png" alt="{name}" width="170">'
         size = f"{said['size']}, {said['cpu_seconds']:,.0f} s"
         lines.append(f"| [{name}]({name}.md) | {title} | {agreed} | {size} | {picture} |")
     lines += ["", "```{toctree}", ":hidden:", "", *verdicts, "tables", "```"]

@@ -1,6 +1,7 @@
 """Pages of the studies are those of their docstrings, verdicts and expectations, and say what disagrees."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,13 @@ def test_the_claims_of_a_page_are_those_of_the_expectations(name):
 
 def test_the_list_of_studies_is_that_of_the_pages():
     assert (DOCS / "index.md").read_text(encoding="utf-8") == index({name: kept(name) for name in STUDIES})
+
+
+def test_the_inventory_of_tables_names_studies_and_tests_that_exist():
+    text = (DOCS / "tables.md").read_text(encoding="utf-8")
+    files = re.findall(r"`((?:tests|benchmarks)/[\w/]+\.py)`", text)
+    assert [file for file in files if not (ROOT / file).is_file()] == []
+    assert set(re.findall(r"\]\(([\w-]+)\.md\)", text)) <= set(STUDIES)
 
 
 def test_a_page_shows_what_disagrees_and_a_full_run_goes_before_a_quick_one(tmp_path):
