@@ -84,8 +84,8 @@ def dataset_card(
         identified=table(identified),
         pieces=_pieces(result),
         coverage=table(spread),
-        coverage_statement=cells_words,
-        suggestions=table(suggestions, 20),
+        coverage_statement=cells_words[:1].upper() + cells_words[1:],
+        suggestions=table(suggestions, 20) if len(suggestions) else None,
         suggestions_words="These comparisons would join what is not joined, or could end separation; reason says which."
         if len(suggestions)
         else "Nothing is needed to join the items of a stratum; precision and coverage may still ask for more.",
