@@ -33,6 +33,7 @@ STUDIES = (
     "downstream-ood",
     "dr",
     "hh-confounding",
+    "latent-recovery",
     "next-comparisons",
     "overlap-predicts-failure",
     "proxy-quality",

@@ -10,9 +10,11 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import linear_sum_assignment
 from scipy.special import expit, softmax
+from scipy.stats import mannwhitneyu
 
-from bayespref.checks import finite
+from bayespref.checks import finite, simplex
 from bayespref.display import shown
 
 
@@ -189,3 +191,89 @@ def pick_win_rate(
         for name in ("one", "other")
     )
     return np.asarray(expit(mine - theirs))
+
+
+class TypeErrors(NamedTuple):
+    """How far estimated types are from the true ones, types renamed to fit best."""
+
+    reward: float
+    """Root mean square error of the contrasts of the types, log-odds, weighted by the true shares."""
+    share: float
+    """Root mean square error of the mixture's preference shares, all that single labels show."""
+    order: tuple[int, ...]
+    """Estimated type for each true one."""
+
+
+def type_errors(reward: ArrayLike, weight: ArrayLike, true_reward: ArrayLike, true_weight: ArrayLike) -> TypeErrors:
+    """Compare estimated types with the true ones.
+
+    Parameters
+    ----------
+    reward, true_reward : float array, shape (type, item)
+        Rewards, log-odds, any gauge.
+    weight, true_weight : float array, shape (type,)
+        Shares of the types.
+
+    Returns
+    -------
+    TypeErrors
+        Types are matched by the order of least squared error of their contrasts.
+
+    Raises
+    ------
+    ValueError
+        If shapes disagree or values are not finite.
+
+    Examples
+    --------
+    >>> swapped = type_errors([[0.0, 1.0], [2.0, 0.0]], [0.3, 0.7], [[2.0, 0.0], [0.0, 1.0]], [0.7, 0.3])
+    >>> swapped.reward, swapped.share, swapped.order
+    (0.0, 0.0, (1, 0))
+    """
+    found, true = finite("reward", reward), finite("true_reward", true_reward)
+    own, right = simplex("weight", weight), simplex("true_weight", true_weight)
+    if found.ndim != 2 or found.shape != true.shape or own.shape != found.shape[:1] or right.shape != own.shape:
+        raise ValueError(
+            "reward, weight, true_reward, true_weight: need (type, item) and (type,) twice, got "
+            f"{found.shape}, {own.shape}, {true.shape}, {right.shape}"
+        )
+    low, high = np.triu_indices(found.shape[1], k=1)
+    gap, want = found[:, low] - found[:, high], true[:, low] - true[:, high]
+    square = ((gap[None] - want[:, None]) ** 2).mean(axis=-1) * right[:, None]
+    rows, order = linear_sum_assignment(square)
+    shift = own @ expit(gap) - right @ expit(want)
+    return TypeErrors(
+        float(np.sqrt(square[rows, order].sum())), float(np.sqrt((shift**2).mean())), tuple(int(k) for k in order)
+    )
+
+
+def separation(score: ArrayLike, positive: ArrayLike) -> float:
+    """Area under the ROC curve: chance that a positive case scores higher than another, ties one half.
+
+    Parameters
+    ----------
+    score : float array, shape (case,)
+        Finite.
+    positive : bool array, shape (case,)
+
+    Returns
+    -------
+    float
+        NaN where there is no positive or no other case.
+
+    Raises
+    ------
+    ValueError
+        If shapes disagree or a score is not finite.
+
+    Examples
+    --------
+    >>> separation([0.1, 0.4, 0.35, 0.8], [False, False, True, True])
+    0.75
+    """
+    values, hit = finite("score", score), np.asarray(positive, dtype=bool)
+    if values.ndim != 1 or hit.shape != values.shape:
+        raise ValueError(f"score, positive: need one shape (case,), got {values.shape} and {hit.shape}")
+    if hit.all() or not hit.any():
+        return float("nan")
+    return float(mannwhitneyu(values[hit], values[~hit]).statistic / (hit.sum() * (~hit).sum()))

@@ -1,9 +1,11 @@
 """Scores against a known truth, beside loops that share no code."""
 
+from itertools import permutations
+
 import numpy as np
 import pytest
 
-from bayespref.disagree.known_truth import in_and_out, pick_win_rate, score_draws
+from bayespref.disagree.known_truth import in_and_out, pick_win_rate, score_draws, separation, type_errors
 
 
 @pytest.fixture(scope="module")
@@ -85,3 +87,37 @@ def test_win_rate_of_picks_equals_a_loop_and_two_equal_policies_draw():
         pick_win_rate(offered, one, other[:2], truth)
     with pytest.raises(ValueError, match="candidates"):
         pick_win_rate(offered[0], one, other, truth)
+
+
+def test_types_are_matched_by_trying_every_order():
+    rng = np.random.default_rng(3)
+    found, true, own, right = rng.normal(size=(3, 4)), rng.normal(size=(3, 4)), *rng.dirichlet(np.ones(3), 2)
+    pairs = [(a, b) for a in range(4) for b in range(a)]
+
+    def square(order):
+        return sum(
+            right[c] * np.mean([((found[k, a] - found[k, b]) - (true[c, a] - true[c, b])) ** 2 for a, b in pairs])
+            for c, k in enumerate(order)
+        )
+
+    got = type_errors(found, own, true, right)
+    assert got.reward == pytest.approx(np.sqrt(min(square(order) for order in permutations(range(3)))))
+    assert square(got.order) == pytest.approx(got.reward**2)
+    shift = [
+        sum(own[k] / (1 + np.exp(found[k, b] - found[k, a])) for k in range(3))
+        - sum(right[k] / (1 + np.exp(true[k, b] - true[k, a])) for k in range(3))
+        for a, b in pairs
+    ]
+    assert got.share == pytest.approx(np.sqrt(np.mean(np.square(shift))))
+    with pytest.raises(ValueError, match="need \\(type, item\\)"):
+        type_errors(found, own, true[:2], right)
+
+
+def test_separation_counts_every_pair_and_ties_as_half():
+    rng = np.random.default_rng(4)
+    score, hit = rng.integers(0, 6, 40).astype(float), rng.random(40) < 0.3
+    wins = [(x > y) + 0.5 * (x == y) for x in score[hit] for y in score[~hit]]
+    assert separation(score, hit) == pytest.approx(np.mean(wins))
+    assert np.isnan(separation(score, np.ones(40, bool)))
+    with pytest.raises(ValueError, match="score, positive"):
+        separation(score, hit[:3])
