@@ -24,6 +24,13 @@ from bayespref.report.plots_style import (
     style,
 )
 
+_MODELS = {
+    "posterior": "posterior",
+    "saturated, retrained": "refits, cells free",
+    "additive, retrained": "refits, additive",
+    "mlp, retrained": "refits, network",
+}
+
 
 def curves(
     table: pd.DataFrame,
@@ -171,21 +178,22 @@ def blind_spot(table: pd.DataFrame, amplified: pd.DataFrame, *, title: str) -> F
         compared = table[(table["n"] == 20_000) & (table["eps"].isin([0.0, 0.001]))]
         labels = []
         for place, (_, row) in enumerate(compared.iterrows()):
-            middle.bar(place - 0.2, row["disagreement_b"], 0.38, color=PALE, edgecolor=BLUE, linewidth=1)
-            middle.bar(place + 0.2, row["error_b"], 0.38, color=RED)
+            middle.barh(place - 0.2, row["disagreement_b"], 0.38, color=PALE, edgecolor=BLUE, linewidth=1)
+            middle.barh(place + 0.2, row["error_b"], 0.38, color=RED)
             if row["disagreement_b"] < 0.02:
-                middle.text(place - 0.2, 0.012, "0", ha="center", color=BLUE, fontsize=9)
-            labels.append(f"{row['fit'].removesuffix(', retrained')}, {row['eps']:g}")
-        middle.set_xticks(range(len(labels)), labels, fontsize=8.5, rotation=35, ha="right", rotation_mode="anchor")
-        middle.set(ylim=(0, 0.62), xlabel="model, mass of each cell of B")
-        middle.set_title("Refits that agree on B\nare no evidence", loc="left", fontsize=10)
+                middle.text(0.015, place - 0.2, f"{row['disagreement_b']:.2f}", va="center", color=BLUE, fontsize=8)
+            asked = f"{row['eps'] * row['n']:.0f} a cell" if row["eps"] > 0 else "never asked"
+            labels.append(f"{_MODELS.get(row['fit'], row['fit'])}: {asked}")
+        middle.set_yticks(range(len(labels)), labels, fontsize=8.5)
+        middle.set(xlim=(0, 0.55), xlabel="share of contrasts on B")
+        middle.invert_yaxis()
+        middle.set_title("Refits that agree on B\nare wrong all the same", loc="left", fontsize=10)
         middle.legend(
             [Patch(facecolor=PALE, edgecolor=BLUE), Patch(color=RED)],
             ["they disagree", "they are wrong"],
             frameon=False,
             fontsize=9,
-            loc="upper right",
-            ncols=2,
+            loc="lower right",
         )
         promised_and_delivered(right, amplified)
         right.set(ylabel="reward above a uniform choice", ylim=(0, None))
