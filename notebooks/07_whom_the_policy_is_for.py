@@ -12,7 +12,6 @@
 # ---
 
 # %% [markdown]
-# %% [markdown]
 # # Whom the policy is for
 #
 # A table of preferences comes from people who chose themselves and their questions. A policy is for a population that

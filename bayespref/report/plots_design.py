@@ -10,6 +10,7 @@ from jaxtyping import Float
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import FuncFormatter
 
 from bayespref.information import overlap
 from bayespref.report.plots_style import BLACK, BLUE, CYCLE, GREY, MARKERS, ORANGE, PALE, RED, new_figure, short, style
@@ -265,9 +266,10 @@ def coverage_change(
                     box = None if value > 0 else {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
                     colour = "white" if dark else BLACK
                     axes.text(j, i, text, ha="center", va="center", fontsize=9, color=colour, bbox=box)
-            axes.set_xticks(range(values.shape[1]), [short(str(name), 12) for name in before.columns])
+            axes.set_xticks(range(values.shape[1]), [short(str(name), 12) for name in before.columns], fontsize=8)
             axes.set_yticks(range(values.shape[0]), [short(str(name), 20) for name in before.index])
-            axes.set_title(f"{words}: {values.sum():,.0f}", fontsize=10, loc="left")
+            axes.set_title(f"{words}\n{values.sum():,.0f}", fontsize=10, loc="left")
             axes.set_xlabel(segment)
-        figure.colorbar(image, ax=panels, shrink=0.9, label=f"{label}\n(hatched: none)")
+        bar = figure.colorbar(image, ax=panels, shrink=0.9, label=f"{label}\n(hatched: none)")
+        bar.formatter = FuncFormatter(lambda number, _: f"{number:,.0f}")  # names may hold "$": no mathematics in text
     return figure
