@@ -62,9 +62,9 @@ def page(name: str, said: Mapping[str, Any]) -> str:
         source = claim["source"] + (f". *Source errs:* {claim['source_errs']}" if claim["source_errs"] else "")
         cells = (
             claim["claim"],
-            f"{claim['observed']:.4g}",
+            _number(claim["observed"], ".4g"),
             claim["expected"],
-            f"{claim['allowed']:.2g}",
+            _number(claim["allowed"], ".2g"),
             "yes" if claim["agrees"] else "**no**",
             source,
         )
@@ -159,6 +159,11 @@ def _small(file: Path) -> bytes:
     with Image.open(file) as picture:
         picture.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(out, format="PNG", optimize=True)
     return out.getvalue()
+
+
+def _number(value: float | None, form: str) -> str:
+    """Write a number; JSON has none for what is infinite or undefined."""
+    return "not finite" if value is None else format(value, form)
 
 
 def _capital(text: str) -> str:
