@@ -58,7 +58,16 @@ def _skip_field_aliases(app, what, name, obj, skip, options):
     return True if (getattr(obj, "__doc__", None) or "").startswith("Alias for field number") else None
 
 
+def _help_elsewhere(app, what, name, obj, options, lines):
+    """Keep the first sentence of a verb: its help with examples, laid out for a terminal, has a page of its own."""
+    if any("\b" in line for line in lines) or (name.startswith("bayespref.cli.") and "Examples:" in lines):
+        del lines[1:]
+    elif name == "bayespref.cli.app":
+        lines[:] = ["The application that verbs are added to."]
+
+
 def setup(app):
     """Escape before numpydoc reads, on the docstrings as they are written."""
     app.connect("autodoc-skip-member", _skip_field_aliases)
+    app.connect("autodoc-process-docstring", _help_elsewhere, priority=300)
     app.connect("autodoc-process-docstring", _plain_mathematics, priority=400)
