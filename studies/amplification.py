@@ -67,8 +67,8 @@ def figure(table: pd.DataFrame) -> Figure:
         "informed start, right posterior": ("informed", "posterior"),
         "informed start, saturated refits": ("informed", "saturated"),
     }
-    swept = table[(table["eps"] == 0)].set_index(["reference", "learner"]).sort_index()
+    swept = table[table["eps"] == 0].groupby(["reference", "learner"])
     return amplification(
-        {name: swept.loc[key] for name, key in panels.items()},
+        {name: swept.get_group(key) for name, key in panels.items()},
         title="The harder the tilt the more it promises where nobody asked; what the start knew there is lost",
     )

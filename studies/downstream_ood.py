@@ -72,7 +72,7 @@ def run_case(*, seed: int, first: int, worlds: int) -> list[dict[str, Any]]:
 def fit(world: ShiftWorld, design: str, rng: np.random.Generator) -> np.ndarray:
     """Collect by a design, a passive pilot first, and fit all of it."""
     pilot = efficient_rounding(world.passive, round(LABELS * (1.0 if design == "passive" else PILOT))).counts
-    rows, wins = shift_comparisons(world, pilot, seed=rng.integers(2**31))
+    rows, wins = shift_comparisons(world, pilot, seed=int(rng.integers(2**31)))
     estimate, _ = logistic_mode(rows, wins.astype(float), PRECISION)
     if design == "passive":
         return estimate
@@ -83,7 +83,7 @@ def fit(world: ShiftWorld, design: str, rng: np.random.Generator) -> np.ndarray:
         share = np.maximum(share - PILOT * world.passive, 0.0)
         share = share / share.sum()
     more = efficient_rounding(share, LABELS - int(pilot.sum())).counts
-    new_rows, new_wins = shift_comparisons(world, more, seed=rng.integers(2**31))
+    new_rows, new_wins = shift_comparisons(world, more, seed=int(rng.integers(2**31)))
     label = np.concatenate([wins, new_wins]).astype(float)
     return logistic_mode(np.concatenate([rows, new_rows]), label, PRECISION)[0]
 

@@ -23,6 +23,7 @@ even then: the worst direction is often not one that turns preferences.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -103,7 +104,7 @@ def summary(records: pd.DataFrame) -> pd.DataFrame:
     place = records.groupby(bins)["lambda_min"].median()
     for kind, part in records.groupby("kind", sort=False):
         for predictor in PREDICTORS:
-            found = jackknife(part, "world", lambda some, name=predictor: _regression(name, some))
+            found = jackknife(part, "world", partial(_regression, predictor))
             rows.append({"kind": kind, "part": "regression", "predictor": predictor} | found)
         for code, some in part.groupby(bins):
             where = {"predictor": "lambda_min", "bin": code, "lambda_min": float(place[code])}

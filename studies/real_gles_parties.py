@@ -56,18 +56,18 @@ def run_case(*, seed: int, resamples: int) -> list[dict[str, Any]]:
     sides = _sorted(table)
     design = answer_design(sides.state, sides.item_a, sides.item_b, sides.annotator)
     found = types(_half_wins(table.pool("context")), "latent_types", 2, reward_scale=10.0, weight_concentration=1.0)
-    region = pd.Series(rows.groupby("rater_id")["region"].first()).loc[list(table.annotators)].to_numpy()
+    home = pd.Series(rows.groupby("rater_id")["region"].first()).loc[list(table.annotators)].to_numpy()
     for k, name in enumerate(("left-leaning", "CDU/CSU-leaning")):
         records.append(fact("share of a type", found.weight[k], group=name))
         own_scores = dict(zip(table.items, found.values["reward"][0, k].tolist(), strict=True))
         records += [fact("score of a type", value, group=name, item=item) for item, value in own_scores.items()]
     return [
         *records,
-        fact("left-leaning, mean membership", found.member[region == "East", 0].mean(), group="East"),
-        fact("left-leaning, mean membership", found.member[region == "West", 0].mean(), group="West"),
+        fact("left-leaning, mean membership", found.member[home == "East", 0].mean(), group="East"),
+        fact("left-leaning, mean membership", found.member[home == "West", 0].mean(), group="West"),
         fact("likelihood ratio", likelihood_ratio(table, "context"), group="region"),
         fact("likelihood ratio", likelihood_ratio(read(rows, context="gender"), "context"), group="gender"),
-        fact("circular triads", circular_share(sides.outcome, design)),
+        fact("circular triads", float(circular_share(sides.outcome, design))),
         fact("checks that fail", sum(line.verdict == "no" for line in bayespref.check(table).checks)),
     ]
 
@@ -77,7 +77,7 @@ def _share(table: Comparisons, item: str, other: str) -> float:
     sides = _sorted(table)
     design = answer_design(sides.state, sides.item_a, sides.item_b, None)
     low, high = sorted((table.items.index(item), table.items.index(other)))
-    share = win_rates(sides.outcome, design)[(design.cell_a == low) & (design.cell_b == high)].item()
+    share = float(win_rates(sides.outcome, design)[(design.cell_a == low) & (design.cell_b == high)].item())
     return share if table.items.index(item) == low else 1.0 - share
 
 

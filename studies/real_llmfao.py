@@ -54,7 +54,8 @@ def run_case(*, seed: int) -> list[dict[str, Any]]:
         fact("rank correlation with the published scores", score.corr(published[score.index], method="spearman")),
         fact("largest distance from the published order", (score.rank() - published[score.index].rank()).abs().max()),
     ]
-    records += scores(score.sort_values(ascending=False).iloc[[*range(6), -3, -2, -1]].to_dict(), group="crowd")
+    ends = score.sort_values(ascending=False).iloc[[*range(6), -3, -2, -1]]
+    records += scores({str(item): value for item, value in ends.items()}, group="crowd")
     for group, file in (("GPT-3.5", "gpt3_comparisons.csv"), ("GPT-4", "gpt4_comparisons.csv"), ("crowd", None)):
         judge = read(frame("llmfao_crowd", file)) if file else table
         records.append(fact("left answer preferred", _left(judge), group=group))
@@ -102,11 +103,11 @@ def _design(table: Comparisons) -> list[dict[str, Any]]:
     return [
         *records,
         fact("prompts connected", (graph["n_components"].values == 1).sum()),
-        fact("prompts with infinite or undefined estimates", infinite.sum()),
+        fact("prompts with infinite or undefined estimates", float(infinite.sum())),
         fact("model x prompt cells", missing["n_cells"]),
         fact("model x prompt cells observed", missing["n_observed"]),
         fact("worker x prompt cells", cells["empty"].size),
-        fact("worker x prompt cells observed", (~cells["empty"]).sum()),
+        fact("worker x prompt cells observed", float((~cells["empty"]).sum())),
         fact("share of ties", (sally == TIE).mean(), group="sally"),
         fact("share of ties", (table.outcome == TIE).mean()),
     ]

@@ -52,11 +52,11 @@ def run_case(*, seed: int, resamples: int) -> list[dict[str, Any]]:
     rank = overall.to_series()[published.index].corr(published, method="spearman")
     records.append(fact("rank correlation with the published scores", rank))
     for category in ("coding", "writing", "math", "reasoning"):
-        own = by_category.sel(state=category).to_series()
-        records += [fact("score in a category", value, group=category, item=str(item)) for item, value in own.items()]
-    first = by_category.argmax("item").values
+        score = by_category.sel(state=category).to_series()
+        records += [fact("score in a category", value, group=category, item=str(item)) for item, value in score.items()]
+    first = by_category.idxmax("item")
     records += [
-        fact("categories where gpt-4 is first", (first == table.items.index("gpt-4")).sum()),
+        fact("categories where gpt-4 is first", float((first == "gpt-4").sum())),
         fact("likelihood ratio", likelihood_ratio(table, "state"), group="category"),
         fact("likelihood ratio", likelihood_ratio(read(votes, context="rater_type"), "context"), group="rater type"),
     ]
@@ -98,7 +98,7 @@ def _design(votes: pd.DataFrame) -> list[dict[str, Any]]:
     labels = np.bincount(table.codes("annotator"))
     return [
         fact("categories strongly connected", (graph["n_strong_components"].values == 1).sum()),
-        fact("category x judge cells observed", (~cells["empty"]).sum()),
+        fact("category x judge cells observed", float((~cells["empty"]).sum())),
         fact("least votes of a judge", labels.min()),
         fact("median votes of a judge", np.median(labels)),
         fact("most votes of a judge", labels.max()),

@@ -43,10 +43,10 @@ def run_case(*, seed: int) -> list[dict[str, Any]]:
     one = maximum_likelihood(pooled, by=())
     records = [fact("score, all", value, item=str(item)) for item, value in one["score"].to_series().items()]
     by_piece = maximum_likelihood(table)["score"]
-    ranks = by_piece.to_pandas().rank(axis=1, ascending=False)
+    ranks = by_piece.to_series().groupby("state").rank(ascending=False)
     for piece in table.states:
         records += scores(by_piece.sel(state=piece), group=piece)
-        last = ranks.loc[piece].nlargest(2).index
+        last = ranks[piece].nlargest(2).index
         records.append(fact("Mono and PhantomMono are last", set(last) == {"Mono", "PhantomMono"}, group=piece))
     for piece, mode in (
         ("Beethoven", "WideStereo"),
@@ -55,7 +55,7 @@ def run_case(*, seed: int) -> list[dict[str, Any]]:
         ("SteelyDan", "Original"),
         ("Sting", "Matrix"),
     ):
-        records.append(fact("rank", ranks.loc[piece, mode], group=piece, item=mode))
+        records.append(fact("rank", ranks[piece, mode], group=piece, item=mode))
     two = types(pooled, "latent_types", 2, reward_scale=10.0, weight_concentration=1.0)
     mono = two.values["reward"][0, :, pooled.items.index("Mono")]
     for k, name in enumerate(("decisive", "undecided")):
@@ -75,7 +75,7 @@ def run_case(*, seed: int) -> list[dict[str, Any]]:
         fact("likelihood ratio", likelihood_ratio(read(rows, context="time"), "context"), group="time"),
         fact("a listener repeats a choice", agree(read(question, annotator="block_id", state="question"))),
         fact("two random answers agree", float((share**2 + (1 - share) ** 2).mean())),
-        fact("circular triads", circular_share(outcome, design)),
+        fact("circular triads", float(circular_share(outcome, design))),
         fact("triads", len(design.triad)),
         fact("log-likelihood", float(one["log_likelihood"]), group="one type"),
         fact("log-likelihood", two.log_likelihood, group="two types"),

@@ -51,8 +51,8 @@ def run_case(*, seed: int, n_types: int) -> list[dict[str, Any]]:
     return [
         *records,
         fact("tickets", table.n_items),
-        fact("pairs compared", graph["n_pairs"]),
-        fact("components", graph["n_components"]),
+        fact("pairs compared", float(graph["n_pairs"])),
+        fact("components", float(graph["n_components"])),
         fact("largest component", np.bincount(graph["component"].values).max()),
     ]
 

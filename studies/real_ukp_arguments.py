@@ -47,12 +47,12 @@ def run_case(*, seed: int) -> list[dict[str, Any]]:
     labels = np.bincount(table.codes("annotator"))
     failed = [line.name for line in bayespref.check(table).checks if line.verdict == "no"]
     records = [
-        fact("components", pooled["n_components"]),
-        fact("strong components", pooled["n_strong_components"]),
+        fact("components", float(pooled["n_components"])),
+        fact("strong components", float(pooled["n_strong_components"])),
         fact("debates that are one strong component", (each["n_strong_components"].values == 1).sum()),
         fact("check says that debates are not joined", failed == ["joined across states"]),
         fact("worker x debate cells", cells["empty"].size),
-        fact("worker x debate cells observed", (~cells["empty"]).sum()),
+        fact("worker x debate cells observed", float((~cells["empty"]).sum())),
         fact("median judgments of a worker", np.median(labels)),
         fact("most judgments of a worker", labels.max()),
     ]

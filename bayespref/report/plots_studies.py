@@ -223,7 +223,7 @@ def dots(table: pd.DataFrame, *, title: str, x_label: str) -> Figure:
         for index, (name, rows) in enumerate(table.groupby("group", sort=False)):
             axes.plot(
                 rows["value"],
-                order.get_indexer(rows["item"]),
+                order.get_indexer(pd.Index(rows["item"])),
                 linestyle="none",
                 color=CYCLE[index % len(CYCLE)],
                 marker=MARKERS[index % len(MARKERS)],
