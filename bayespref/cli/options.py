@@ -45,10 +45,20 @@ QuietOption = Annotated[bool, typer.Option("--quiet", help="No progress bars.")]
 
 
 def read_table(table: Path, adapter: str | None, column: list[str] | None, feature: list[str] | None) -> Comparisons:
-    """Table of comparisons, columns mapped as `--column` says."""
+    """Table of comparisons, columns mapped as `--column` says; a column that is not read is named on stderr."""
     from bayespref.data.table import read_comparisons
 
-    return read_comparisons(table, adapter=adapter, columns=column_map(column) or None, features=feature or None)
+    given = column_map(column)
+    comparisons = read_comparisons(table, adapter=adapter, columns=given or None, features=feature or None)
+    dropped = {name for name, source in given.items() if source is None}
+    left = [str(name) for name in comparisons.provenance["unused_columns"] if name not in dropped]
+    if left:
+        typer.echo(
+            f"note: columns not read: {', '.join(left)}; if one says which prompt, person or segment a row is about, "
+            f"give it with --column, e.g. --column state={left[0]}",
+            err=True,
+        )
+    return comparisons
 
 
 def column_map(column: list[str] | None) -> dict[str, str | None]:

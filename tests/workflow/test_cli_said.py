@@ -200,3 +200,14 @@ def test_json_of_fit_verbs_has_the_documented_shape_and_their_files_verify(tmp_p
     page = Path("res/report.html")
     page.write_text(page.read_text(encoding="utf-8").replace("disconnected", "connected", 1), encoding="utf-8")
     assert cli("verify", "res")[0] == 1
+
+
+def test_a_column_that_nothing_reads_is_named_so_that_pooled_prompts_are_noticed(tmp_path):
+    table = tmp_path / "votes.csv"
+    table.write_text("question,item_a,item_b,outcome\nx,A,B,a\ny,A,B,b\n", encoding="utf-8")
+    _, _, err = cli("check", table)
+    assert "columns not read: question" in err
+    assert "--column state=question" in err
+    assert "not read" not in cli("check", table, "--column", "state=question")[2]
+    table.write_text("state,item_a,item_b,outcome\nx,A,B,a\ny,A,B,b\n", encoding="utf-8")
+    assert "not read" not in cli("check", table, "--column", "state=")[2]
