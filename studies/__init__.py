@@ -34,6 +34,7 @@ STUDIES = (
     "dr",
     "hh-confounding",
     "latent-recovery",
+    "missing-cell",
     "next-comparisons",
     "overlap-predicts-failure",
     "proxy-quality",

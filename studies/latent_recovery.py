@@ -5,11 +5,12 @@
 labels is the same for every m, so that few labels each mean more people. Estimates are the best posterior mode of
 ``latent_types`` (reward scale 1.5).
 
-Shows: with one label each, two types of four items are not identified (rank 6 of 7). Ten times the labels halve the
-error of the mixture's shares and hardly move that of the types' contrasts, which stay where the prior puts them. With
-two different pairs each the types are identified, and at the same number of labels the error is little more than half;
-more labels a person then beat more people. Memberships are nearly as good as those of someone who knows rewards and
-shares; with one label that is poor (adjusted Rand index .2) for anybody.
+Shows: with one label each, two types of four items are not identified (rank 6 of 7). Ten times the labels bring the
+error of the mixture's shares to about a third, the root-n rate, and hardly move that of the types' contrasts. With two
+different pairs each the types are identified, and at the same number of labels the error is about half; more labels a
+person then beat more people. Memberships are nearly as good as those of someone who knows rewards and shares; with one
+label that is poor (adjusted Rand index .2) for anybody. Worlds differ much: ten, the quick form, cannot tell whether
+one label each follows the root-n rate; thirty can.
 
 Does not show: that rank is enough. With five items one label has full rank, by the shape of the choice model alone
 (``functional_form_only``): no table of a sane size follows from it. Nor how many types there are, which is given here.
@@ -83,9 +84,9 @@ def figure(table: pd.DataFrame) -> Figure:
         x="each",
         y="reward_error",
         by="line",
-        title="One label each says nothing about types, however many there are; a few each do",
+        title="One label each leaves the types unknown, a few labels each tell them",
         x_label="labels an annotator",
-        y_label="error of contrasts within types (log-odds)",
+        y_label="error within types (log-odds)",
     )
 
 

@@ -12,8 +12,6 @@ hardly more often than the union bound behind the rate, and at half the rate the
 Does not show: that swaps are needed under every model. A model without interaction reads the empty cells off the others
 and has information about them at rho = 0, which swaps raise two and a half times at most: what it assumes, swaps would
 check. Nor that a swapped answer means what an unswapped one does; ``prompt_swaps`` asks that of a table.
-
-Where sources err: a swap rate is recommended without a number of comparisons; a rate promises nothing without one.
 """
 
 from __future__ import annotations
