@@ -193,6 +193,10 @@ def pick_win_rate(
     return np.asarray(expit(mine - theirs))
 
 
+@shown(
+    "contrasts of types {reward} log-odds off, shares of the mixture {share}",
+    next_step="a small error of shares beside a large one of types: single labels show the mixture alone",
+)
 class TypeErrors(NamedTuple):
     """How far estimated types are from the true ones, types renamed to fit best."""
 
