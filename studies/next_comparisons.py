@@ -177,12 +177,12 @@ def summary(records: pd.DataFrame) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     for eps, part in records.groupby("eps", sort=False):
         worlds = part.pivot_table(["regret", "regret_drawn"], index="world", columns="strategy")
-        found = jackknife(worlds.reset_index(), ("world", ""), _shares)
+        found = jackknife(worlds.reset_index(), "world", _shares)
         for strategy in STRATEGIES:
             own = {name.removeprefix(f"{strategy}|"): x for name, x in found.items() if name.startswith(f"{strategy}|")}
             rows.append({"eps": eps, "strategy": strategy} | own)
     table = pd.DataFrame(rows)
-    for name in [column for column in table if "_of_" in column and not column.endswith("_se")]:
+    for name in [name for name in map(str, table) if "_of_" in name and not name.endswith("_se")]:
         table[f"{name}_upper"] = table[name] + 2 * table[f"{name}_se"]
     return table
 
@@ -191,7 +191,7 @@ def _shares(worlds: pd.DataFrame) -> dict[str, float]:
     """Mean regrets and their shares of the yardsticks', ``strategy|column``."""
     found = {}
     for column in ("regret", "regret_drawn"):
-        mean = worlds[column].mean()
+        mean = {strategy: float(worlds[column, strategy].mean()) for strategy in STRATEGIES}
         for strategy in STRATEGIES:
             found[f"{strategy}|{column}"] = mean[strategy]
             for yardstick in ("passive", "random"):
