@@ -165,7 +165,7 @@ def shift_world(*, correlation: float = 0.95, rare: float = 0.03, seed: int = 0)
     Examples
     --------
     >>> world = shift_world()
-    >>> world.source.shape, float(world.passive.sum().round(12)), np.count_nonzero(world.passive)
+    >>> world.source.shape, float(world.passive.sum().round(12)), int(np.count_nonzero(world.passive))
     ((12, 3), 1.0, 6)
     """
     rho = float(between("correlation", correlation, 0.0, 1.0 - 1e-9))
