@@ -13,10 +13,12 @@ import importlib
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+from bayespref.files import replacing
 from benchmarks.measure import Line, installed
 
 CASES = {
@@ -33,6 +35,13 @@ CASES = {
 }
 PACKAGES = ("bayespref", "jax", "numpyro", "numpy", "scipy", "evalica", "choix", "arena-rank", "scikit-learn", "pymc")
 PACKAGES += ("nutpie", "pandas", "polars", "duckdb")
+_MISSED = "Asked and missed"
+_HEAD = """# Benchmarks
+
+Written by `make benchmarks` (`python -m benchmarks --write docs/benchmarks.md`); cases not run again and sections added
+by hand stay. CPU seconds of all threads, one thread asked for, each case in a process of its own; results are checked
+for equality before anything is timed. *Ratio*: how many times better ours does than the line."""
+_ROW = r"(?m)^\| ([^|]+) \| [^|]*\| ([\d.e+]*) *\| ([<>])= ([\d.]+) \| ([^|]*)\|$"
 ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
@@ -58,24 +67,41 @@ def run_case(name: str, *, quick: bool) -> list[Line]:
     return [Line(*line) for line in json.loads(done.stdout.splitlines()[-1])]
 
 
-def page(results: dict[str, list[Line]]) -> str:
-    """The tables as Markdown."""
-    versions = ", ".join(f"{name} {installed(name)}" for name in PACKAGES if installed(name))
-    parts = [
-        "# Benchmarks",
-        "Written by `make benchmarks` (`python -m benchmarks --write docs/benchmarks.md`). CPU seconds of all threads, "
-        "one thread asked for, each case in a process of its own; results are checked for equality before anything is "
-        "timed. *Ratio*: how many times better ours does than the line.",
-        f"{datetime.date.today().isoformat()}; Python {platform.python_version()}; {versions}.",
-    ]
-    for name, lines in results.items():
-        rows = ["| | CPU s | ratio | asked | note |", "|---|---|---|---|---|"]
-        for line in lines:
-            seconds = f"{line.seconds:.3g}" if line.seconds == line.seconds else ""
-            ratio = f"{line.ratio:.3g}" if line.ratio == line.ratio else ""
-            rows.append(f"| {line.what} | {seconds} | {ratio} | {line.target} | {line.note} |")
-        parts += [f"## {CASES[name]}", "\n".join(rows)]
-    return "\n\n".join(parts) + "\n"
+def versions() -> str:
+    """Date, Python and packages of a measurement, as one line."""
+    packages = ", ".join(f"{name} {installed(name)}" for name in PACKAGES if installed(name))
+    return f"{datetime.date.today().isoformat()}; Python {platform.python_version()}; {packages}."
+
+
+def section(lines: list[Line]) -> str:
+    """One case as Markdown: when and with what it was measured, and its table."""
+    rows = ["| | CPU s | ratio | asked | note |", "|---|---|---|---|---|"]
+    for line in lines:
+        seconds = f"{line.seconds:.3g}" if line.seconds == line.seconds else ""
+        ratio = f"{line.ratio:.3g}" if line.ratio == line.ratio else ""
+        rows.append(f"| {line.what} | {seconds} | {ratio} | {line.target} | {line.note} |")
+    return versions() + "\n\n" + "\n".join(rows)
+
+
+def missed(sections: dict[str, str]) -> str:
+    """Lines whose ratio (or slope, in the note) is not what was asked, as a Markdown list."""
+    said = []
+    for title, text in sections.items():
+        for what, ratio, sign, asked, note in re.findall(_ROW, text):
+            slope = re.search(r"slope (-?[\d.]+)", note)
+            found = ratio if sign == ">" else slope and slope[1]
+            if found and (float(found) < float(asked) if sign == ">" else float(found) > float(asked)):
+                said.append(f"- {title.split(':')[0]}: {what}: {found}, asked {sign}= {asked}")
+    return "\n".join(said) if said else "Nothing."
+
+
+def page(results: dict[str, list[Line]], before: str = "") -> str:
+    """The page as Markdown: cases just run are replaced, every other section of the page before stays as it was."""
+    kept = dict(part.split("\n", 1) for part in re.split(r"^## ", before, flags=re.M)[1:])
+    sections = {title: text.strip() for title, text in kept.items() if title != _MISSED}
+    sections |= {CASES[name]: section(lines) for name, lines in results.items()}
+    sections[_MISSED] = missed(sections)
+    return "\n\n".join([_HEAD, *(f"## {title}\n\n{text}" for title, text in sections.items())]) + "\n"
 
 
 def main() -> None:
@@ -93,9 +119,11 @@ def main() -> None:
     for name in chosen.only:
         results[name] = run_case(name, quick=chosen.quick)
         if results[name]:
-            print(page({name: results[name]}).split("\n\n", 3)[3], flush=True)
+            print(f"## {CASES[name]}\n\n{section(results[name])}\n", flush=True)
     if chosen.write:
-        chosen.write.write_text(page(results))
+        before = chosen.write.read_text() if chosen.write.exists() else ""
+        with replacing(chosen.write) as fresh:
+            fresh.write_text(page(results, before))
 
 
 if __name__ == "__main__":
