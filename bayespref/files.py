@@ -55,6 +55,8 @@ def replacing(target: str | os.PathLike[str]) -> Iterator[Path]:
             os.fsync(written.fileno())
         os.replace(part, target)
     except OSError as error:  # a full disk names no file, a folder that is not there the temporary one
+        if error.filename is not None and f".{target.name}." not in str(error.filename):
+            raise  # about another file, which the block was reading
         words = f"cannot be written ({error.strerror or error}); what was there is kept"
         raise OSError(error.errno or errno.EIO, words, str(target)) from error
     finally:

@@ -43,3 +43,10 @@ def test_the_new_file_has_the_permissions_of_any_other_new_file(tmp_path):
 def test_a_missing_folder_is_an_error_before_anything_is_written(tmp_path):
     with pytest.raises(FileNotFoundError), replacing(tmp_path / "no" / "a.txt"):
         raise AssertionError("the block must not run")
+
+
+def test_an_error_about_another_file_is_not_blamed_on_the_target(tmp_path):
+    with pytest.raises(FileNotFoundError, match="source") as raised, replacing(tmp_path / "a.txt") as part:
+        part.write_bytes((tmp_path / "source").read_bytes())
+    assert raised.value.filename == str(tmp_path / "source")
+    assert list(tmp_path.iterdir()) == []
