@@ -22,8 +22,8 @@
 # 2. **Held-out people.** Fit without some people: how well are their answers predicted?
 #
 # The data are 300 of the German voters of a survey before the election of 2013 (GLES), who compared five parties. They
-# are read from the folder of real data sets; where it is absent, the same steps run on the bundled train tickets, and
-# the text below, which is about the voters, does not fit the numbers. Everything runs in about a minute and a half.
+# are read from the folder of real data sets, which is not part of the package. Everything runs in about a minute and a
+# half.
 
 # %%
 import os
@@ -38,7 +38,7 @@ import bayespref
 from bayespref.posterior.elpd import loo_by_annotator
 from bayespref.posterior.predict import check_words
 from bayespref.posterior.verdict import convergence
-from bayespref.report import fits, plots, plots_posterior, tables
+from bayespref.report import fits, plots_posterior
 from bayespref.report.plots_style import to_svg
 from bayespref.workflow.checking import predictive_checks, prior_sensitivity
 from bayespref.workflow.comparing import choose_types
@@ -61,18 +61,15 @@ def words(verdicts):
 folders = [os.environ.get("BAYESPREF_DATA"), "../../shared/data", "../shared/data"]
 files = [Path(folder) / "gles2013_parties" / "comparisons.csv" for folder in folders if folder]
 survey = next((file for file in files if file.is_file()), None)
-if survey:
-    voters = bayespref.read_comparisons(survey, adapter="labels", columns={"annotator": "rater_id"})
-    some = np.random.default_rng(0).permutation(voters.n_annotators)[:300]
-    table = voters.select(np.isin(voters.annotator, some))
-    models = {
-        "one type": ("latent_types", {"n_types": 1}),
-        "two types": ("latent_types", {"n_types": 2}),
-        "a trait": ("latent_traits", {"n_traits": 1}),
-    }
-else:
-    table = bayespref.load_train_tickets()
-    models = {f"{k} type(s)": ("linear_types", {"n_types": k, "reward_scale": 10.0}) for k in (1, 2)}
+assert survey is not None, "the tables are not part of the package: set BAYESPREF_DATA to their folder"
+voters = bayespref.read_comparisons(survey, adapter="labels", columns={"annotator": "rater_id"})
+some = np.random.default_rng(0).permutation(voters.n_annotators)[:300]
+table = voters.select(np.isin(voters.annotator, some))
+models = {
+    "one type": ("latent_types", {"n_types": 1}),
+    "two types": ("latent_types", {"n_types": 2}),
+    "a trait": ("latent_traits", {"n_traits": 1}),
+}
 table
 
 # %% [markdown]
@@ -129,11 +126,8 @@ show(plots_posterior.number_of_types(fits.type_rows(choice), title="Every furthe
 
 # %%
 second = trees[list(trees)[1]]
-if survey:
-    rewards = second["posterior"]["reward"].mean(("chain", "draw")).squeeze().to_pandas()
-    rewards.insert(0, "share", second["posterior"]["type_weight"].mean(("chain", "draw")).to_series())
-else:
-    rewards = tables.coefficients(second).set_index(["type", "feature"])[["estimate", "lower", "upper"]]
+rewards = second["posterior"]["reward"].mean(("chain", "draw")).squeeze().to_pandas()
+rewards.insert(0, "share", second["posterior"]["type_weight"].mean(("chain", "draw")).to_series())
 rewards.round(2)
 
 # %% [markdown]
@@ -144,11 +138,7 @@ rewards.round(2)
 # %%
 last = trees[list(trees)[-1]]
 title = "One line from right to left orders the parties: nobody told the model"
-if survey:
-    figure = plots_posterior.along_trait(fits.trait_rows(last), title=title)
-else:
-    figure = plots.coefficients(tables.coefficients(last), title="Two types of travellers weigh price differently")
-show(figure)
+show(plots_posterior.along_trait(fits.trait_rows(last), title=title))
 
 # %% [markdown]
 # Each line is a party; the voters spread along the axis with standard deviation one. (Left and right of the axis may
