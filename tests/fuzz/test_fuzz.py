@@ -66,6 +66,7 @@ def test_ballots_that_are_no_ballots_are_refused(tmp_path):
             preflib_rows(file)
 
 
+@pytest.mark.filterwarnings("ignore:The 'generic' unit:DeprecationWarning")  # newer NumPy, of the hostile value itself
 @pytest.mark.parametrize("others", [[np.float32(0.1)], [np.float32(0.1), 0]], ids=["float", "integer"])
 def test_a_time_without_a_unit_among_numbers_does_not_end_the_process(others):
     frame = pd.DataFrame({"item_a": ["x", "y", "x"], "item_b": ["y", "z", "z"], "outcome": ["a", "b", "a"]})
