@@ -123,7 +123,7 @@ def estimate_cells(
     group_keys: Sequence[str] | None = None,
     memory: str = "1GB",
 ) -> CellEstimate:
-    """Say how many cells :func:`aggregate` would make, from a random sample of 100,000 rows.
+    """Say how many cells :func:`aggregate` would make, from a random sample of about 100,000 rows.
 
     Parameters are those of :func:`aggregate`.
 
