@@ -44,20 +44,22 @@ OutOption = Annotated[Path, typer.Option("--out", help="File to write.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="No progress bars.")]
 
 
+_ASKED_FOR = {"state": "prompt", "annotator": "person", "context": "segment"}
+"""Roles that a forgotten column may have, and what it would tell of a row."""
+
+
 def read_table(table: Path, adapter: str | None, column: list[str] | None, feature: list[str] | None) -> Comparisons:
     """Table of comparisons, columns mapped as `--column` says; a column that is not read is named on stderr."""
     from bayespref.data.table import read_comparisons
 
     given = column_map(column)
     comparisons = read_comparisons(table, adapter=adapter, columns=given or None, features=feature or None)
-    dropped = {name for name, source in given.items() if source is None}
-    left = [str(name) for name in comparisons.provenance["unused_columns"] if name not in dropped]
+    left = [str(name) for name in comparisons.provenance["unused_columns"] if given.get(name, "") is not None]
+    free = {role: word for role, word in _ASKED_FOR.items() if role not in comparisons.provenance["columns"]}
     if left:
-        typer.echo(
-            f"note: columns not read: {', '.join(left)}; if one says which prompt, person or segment a row is about, "
-            f"give it with --column, e.g. --column state={left[0]}",
-            err=True,
-        )
+        hint = f"; if one says which {' or '.join(free.values())} a row is about, give it with --column, e.g. --column "
+        hint += f"{next(iter(free), '')}={left[0]}"
+        typer.echo(f"note: columns not read: {', '.join(left)}{hint if free else ''}", err=True)
     return comparisons
 
 
@@ -68,6 +70,8 @@ def column_map(column: list[str] | None) -> dict[str, str | None]:
         name, separator, source = pair.partition("=")
         if not separator:
             raise ValueError(f"--column: write canonical=column, got {pair!r}")
+        if name in columns:
+            raise ValueError(f"--column: {name!r} is given twice, as {columns[name] or ''!r} and as {source!r}")
         columns[name] = source or None
     return columns
 

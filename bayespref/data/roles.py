@@ -13,6 +13,8 @@ ITEMS = ("item_a", "item_b")
 LABELLED = ("state", "annotator", "context", "environment")
 NUMERIC = ("strength", "weight", "propensity", "count")
 CANONICAL = (*ITEMS, "outcome", *LABELLED, "position", *NUMERIC, "timestamp", "comparison_id", "prompt")
+_ALIKE = 0.7
+"""Least likeness of a name worth proposing: a typing error reaches it, 'voter' for 'outcome' does not."""
 
 
 def feature_names(features: Sequence[str] | None) -> tuple[str, ...]:
@@ -40,11 +42,14 @@ def match_columns(
     problems = []
     for name, column in chosen.items():
         if name not in known:
-            close = get_close_matches(str(name), known, n=3)
-            hint = f"; close: {close}" if close else f"; known are {list(known)}"
+            hint = _close(str(name), known) or f"; known are {list(known)}"
             problems.append(f"- columns: {name!r} is no canonical column{hint}")
         elif name in gives and column is not None:
-            problems.append(f"- columns: {name!r} is supplied by the adapter, so it cannot be mapped as well")
+            problems.append(
+                f"- columns: {name!r} is supplied by the adapter: map {', '.join(map(repr, needs))} instead"
+            )
+        elif name == "prompt" and column is not None:
+            problems.append("- columns: 'prompt' is not kept: map what says which prompt a row is about to 'state'")
         elif column is not None and not isinstance(column, str):
             raise TypeError(f"columns: {name!r} must map to a column name or None, got {type(column).__name__}")
     present = set(source.columns)
@@ -52,13 +57,15 @@ def match_columns(
     for name in known:
         alias = shape.aliases.get(name, name) if shape is not None and name not in present else name
         column = chosen.get(name, alias)
+        if name in chosen and column is None and alias not in present:
+            problems.append(f"- columns: {name!r} is to be ignored, but the table has no column {alias!r}")
         if name in gives or column is None:
             continue
         if column in present:
             used[name] = column
         elif name in chosen:
             problems.append(
-                f"- columns: {name!r} maps to {column!r}, which the table does not have{_close(column, source)}"
+                f"- columns: {name!r} maps to {column!r}, which the table does not have{_close(column, source.columns)}"
             )
     bundles = bool(features) and not any(name in used or chosen.get(name) is not None for name in ITEMS)
     required = ((() if bundles else ITEMS), (() if "outcome" in gives else ("outcome",)), needs, pairs)
@@ -67,16 +74,17 @@ def match_columns(
         _refuse_chosen_rejected(source)
     for name in missing:
         if chosen.get(name) is None:
-            note = " (columns maps it to None)" if name in chosen else _close(name, source)
+            note = " (columns maps it to None)" if name in chosen else _close(name, source.columns)
             problems.append(f"- {name}: this column is required{note}")
     if problems:
         hint = ""
         if "outcome" in missing and "label" in present and shape is None:
-            hint = "\nFor a numeric label (1 = item_a preferred, 0 = item_b, 0.5 = tie) read with adapter='labels'."
+            hint = "\nFor a numeric label (1 = item_a preferred, 0 = item_b, 0.5 = tie) read with adapter='labels'"
+            hint += "; in a shell --adapter labels."
         if shape is not None and shape.why and missing:
             hint += f"\n{shape.why}"
         raise TableError(
-            "the table lacks columns:\n" + "\n".join(problems) + f"\nThe table has {listed(source.columns)}.{hint}"
+            "the columns do not fit:\n" + "\n".join(problems) + f"\nThe table has {listed(source.columns)}.{hint}"
         )
     used.pop("prompt", None)
     return used
@@ -94,8 +102,8 @@ def _refuse_chosen_rejected(source: Source) -> None:
         )
 
 
-def _close(name: str, source: Source) -> str:
-    close = get_close_matches(name, source.columns, n=3, cutoff=0.5)
+def _close(name: str, known: Sequence[str]) -> str:
+    close = get_close_matches(name, known, n=3, cutoff=_ALIKE)
     return f"; close: {close}" if close else ""
 
 

@@ -50,6 +50,7 @@ class Rules:
         self.name = name
         self.broken: list[Broken] = []
         self.columns: list[str] = []
+        self.hint = ""
 
     def rows(
         self, column: str, rule: str, bad: NDArray[np.bool_], show: Callable[[int], Any], detail: str = ""
@@ -65,9 +66,9 @@ class Rules:
         self.columns.append(f"- {message.removeprefix('- ')}")
 
     def text(self) -> str:
-        """All broken rules, one a line."""
+        """All broken rules, one a line, and a hint on what the table may be."""
         lines = [*self.columns, *(str(broken) for broken in self.broken)]
-        return f"the table breaks {len(lines)} rule(s):\n" + "\n".join(lines)
+        return "\n".join([f"the table breaks {len(lines)} rule(s):", *lines, *([self.hint] if self.hint else [])])
 
     def raise_columns(self) -> None:
         """Raise if a whole column is unusable, naming the broken rows beside it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayespref.comparisons import WHOLE_TABLE, Comparisons
-from bayespref.data.adapters import ADAPTERS, choose
+from bayespref.data.adapters import ADAPTERS, choose, fitting
 from bayespref.data.encode import Coded, compact, decode, encode, look_alikes, look_missing, repeats, share_labels
 from bayespref.data.roles import ITEMS, LABELLED, NUMERIC, feature_names, listed, match_columns
 from bayespref.data.rules import Rules, numbers, times
@@ -233,7 +234,10 @@ def parse_columns(
                 lambda row: dict(zip(features, by_row[0, row].tolist(), strict=True)),
             )
 
+    before = len(rules.columns) + len(rules.broken)
     outcome = _choices(OUTCOMES, labels("outcome"), rules, shown("outcome"), outcome_rule)
+    if not outcome_rule and len(rules.columns) + len(rules.broken) > before:
+        rules.hint = _adapter_hint(view["outcome"], rules.stands_for, origin, text)
     by_label = {name: column for name in LABELLED if (column := labels(name)) is not None}
     position = None
     if "position" in view:
@@ -281,6 +285,21 @@ def _choices(
         rule = rule or f"must be one of {', '.join(allowed)}"
         rules.rows(shown, rule, unknown, lambda row: values[row], detail)
     return codes
+
+
+def _adapter_hint(verdicts: Any, counts: NDArray[np.int64], origin: Mapping[str, str], text: bool) -> str:
+    """How to read verdicts that an adapter knows, in Python and in a shell; "" where none does."""
+    name = fitting(verdicts, counts, text)
+    if not name:
+        return ""
+    shape = ADAPTERS[name][0]
+    own = ("item_a", "item_b", "outcome")[-len(shape.needs) :]
+    columns = {needed: origin.get(given, given) for needed, given in zip(shape.needs, own, strict=True)}
+    shell = " ".join(f"--column {shlex.quote(f'{needed}={column}')}" for needed, column in columns.items())
+    return (
+        f"The outcomes look like those that adapter {name!r} reads ({shape.rule}). Instead of {', '.join(own)} name "
+        f"its column{'s' * (len(own) > 1)}: adapter={name!r}, columns={columns}; in a shell --adapter {name} {shell}"
+    )
 
 
 def build_comparisons(parsed: Parsed, features: tuple[str, ...], provenance: dict[str, Any]) -> Comparisons:

@@ -138,7 +138,7 @@ def test_labels_adapter_refuses_text_booleans_and_missing_labels(tmp_path):
 
 def test_adapter_output_cannot_be_mapped_as_well():
     frame = good().assign(label=[1, 0, 0, 1])
-    with pytest.raises(TableError, match="'outcome' is supplied by the adapter"):
+    with pytest.raises(TableError, match="'outcome' is supplied by the adapter: map 'label' instead"):
         read_comparisons(frame, adapter="labels", columns={"outcome": "outcome"})
 
 
@@ -277,6 +277,59 @@ def test_missing_columns_list_what_is_there_and_close_names():
         read_comparisons(good(), columns={"anotator": "annotator"})
     with pytest.raises(TableError, match=r"outcome: this column is required \(columns maps it to None\)"):
         read_comparisons(good(), columns={"outcome": None})
+
+
+def test_names_that_are_only_a_little_alike_are_not_proposed():
+    frame = good().rename(columns={"outcome": "verdict", "annotator": "voter"})
+    with pytest.raises(TableError) as caught:
+        read_comparisons(frame)
+    assert "outcome: this column is required\n" in str(caught.value)
+    with pytest.raises(TableError, match="'rater' is no canonical column; known are"):  # shares "ate" with state
+        read_comparisons(good(), columns={"rater": "annotator"})
+
+
+def test_a_column_that_is_mapped_to_nothing_must_be_there_and_a_prompt_is_no_state():
+    assert read_comparisons(good(prompt="p"), columns={"prompt": None, "state": None}).n_states == 1
+    with pytest.raises(TableError, match="'prompt' is to be ignored, but the table has no column 'prompt'"):
+        read_comparisons(good(), columns={"prompt": None})
+    with pytest.raises(TableError, match="'prompt' is not kept: map what says which prompt a row is about to 'state'"):
+        read_comparisons(good(question="q"), columns={"prompt": "question"})
+
+
+VERDICTS = {
+    "1, 0 and 0.5": ([1, 0, 0.5, 1], "labels", {"label": "verdict"}),
+    "1 and 0": ([1, 0, 0, 1], "labels", {"label": "verdict"}),
+    "a scale": ([-3, 2, 0, 1], "helpsteer3", {"overall_preference": "verdict"}),
+    "1 and 2": ([1, 2, 2, 1], "alpaca_eval", {"generator_1": "left", "generator_2": "right", "preference": "verdict"}),
+    "words of battles": (
+        ["model_a", "tie", "model_b", "tie (bothbad)"],
+        "arena",
+        {"model_a": "left", "model_b": "right", "winner": "verdict"},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", VERDICTS)
+def test_verdicts_that_an_adapter_reads_end_in_an_error_that_says_how_and_that_works(case, tmp_path):
+    verdicts, adapter, columns = VERDICTS[case]
+    frame = good(outcome=verdicts).rename(columns={"item_a": "left", "item_b": "right", "outcome": "verdict"})
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    own = {"item_a": "left", "item_b": "right", "outcome": "verdict"}
+    for table in (frame, tmp_path / "t.csv"):
+        with pytest.raises(TableError) as caught:
+            read_comparisons(table, columns=own)
+        hint = str(caught.value).splitlines()[-1]
+        assert f"adapter={adapter!r}, columns={columns}" in hint
+        assert f"--adapter {adapter} " + " ".join(f"--column {n}={c}" for n, c in columns.items()) in hint
+    rest = {name: column for name, column in own.items() if column not in columns.values()}
+    assert len(read_comparisons(frame, adapter=adapter, columns=columns | rest).outcome) == 4
+
+
+@pytest.mark.parametrize("verdicts", [["a", "tie", "x", "tie"], [80, 100, 35, 10], ["A", "B", "A", "B"], [True] * 4])
+def test_verdicts_that_no_adapter_reads_get_no_hint_at_one(verdicts):
+    with pytest.raises(TableError) as caught:
+        read_comparisons(good(outcome=verdicts))
+    assert "adapter" not in str(caught.value)
 
 
 def test_a_label_column_without_outcome_points_to_the_adapter():

@@ -209,5 +209,22 @@ def test_a_column_that_nothing_reads_is_named_so_that_pooled_prompts_are_noticed
     assert "columns not read: question" in err
     assert "--column state=question" in err
     assert "not read" not in cli("check", table, "--column", "state=question")[2]
+    mapped = ("--column", "state=question", "--column", "item_a=question", "--column", "item_b=item_b")
+    assert "--column annotator=item_a" in cli("check", table, *mapped)[2]  # the role of a prompt is taken
     table.write_text("state,item_a,item_b,outcome\nx,A,B,a\ny,A,B,b\n", encoding="utf-8")
     assert "not read" not in cli("check", table, "--column", "state=")[2]
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        (["outcome=verdict"], "--adapter labels --column label=verdict"),
+        (["prompt="], "'prompt' is to be ignored, but the table has no column 'prompt'"),
+        (["outcome=verdict", "outcome=kind"], "'outcome' is given twice, as 'verdict' and as 'kind'"),
+    ],
+)
+def test_columns_that_cannot_be_meant_so_are_errors(tmp_path, columns, message):
+    (tmp_path / "own.csv").write_text("item_a,item_b,verdict,kind\nA,B,1,x\nB,A,0.5,x\n", encoding="utf-8")
+    code, out, err = cli("check", tmp_path / "own.csv", *(f"--column={column}" for column in columns))
+    assert (code, out) == (2, "")
+    assert message in err

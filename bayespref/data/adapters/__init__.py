@@ -1,6 +1,6 @@
 """Other shapes of table: adapters by column, conversions that change rows, and exports."""
 
-from bayespref.data.adapters.columns import ADAPTERS, choose
+from bayespref.data.adapters.columns import ADAPTERS, choose, fitting
 from bayespref.data.adapters.shape import Adapter
 
-__all__ = ["ADAPTERS", "Adapter", "choose"]
+__all__ = ["ADAPTERS", "Adapter", "choose", "fitting"]

@@ -10,13 +10,18 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from jaxtyping import Int
 
 from bayespref.data.adapters.shape import Adapter, by_label, by_number
+from bayespref.dims import OUTCOMES
+from bayespref.errors import TableError
 
 _WINNER = {"model_a": "a", "model_b": "b", "tie": "tie", "tie (bothbad)": "both_bad", "both_bad": "both_bad"}
 _ONE_HOT = ("winner_model_a", "winner_model_b", "winner_tie")
+_WORDS_OF_ALL = dict(zip(OUTCOMES, OUTCOMES, strict=True))
 _NO_ITEM = (
     "These data name no item behind a text: every pair would be its own component of the comparison graph, and nothing "
     "could be compared across pairs. Say what was compared (the model, the response id, or a cluster of responses)"
@@ -176,10 +181,49 @@ def choose(name: str, present: Collection[str], columns: Mapping[str, str | None
     return ADAPTERS[name][0]
 
 
+def fitting(verdicts: Any, counts: Int[np.ndarray, " row"], text: bool) -> str:
+    """Name of the adapter that reads most of a column of verdicts.
+
+    Parameters
+    ----------
+    verdicts : pyarrow array, shape (row,)
+        What was answered, in words or numbers.
+    counts : int array, shape (row,)
+        Answers that each value stands for.
+    text : bool
+        Whether numbers are written as text, as in CSV.
+
+    Returns
+    -------
+    str
+        The first of those that read most; "" where none reads more than half, or more than a table without adapter.
+
+    Examples
+    --------
+    >>> fitting(pa.array([1, 2, 2]), np.ones(3, dtype=int), False), fitting(pa.array(["tie"]), np.ones(1, int), True)
+    ('alpaca_eval', '')
+    """
+    best, most = "", int(counts.sum()) // 2
+    for name, shape in {"": _CANONICAL, **{name: ADAPTERS[name][0] for name in _ONE_VERDICT}}.items():
+        try:
+            outcome = shape.apply(dict.fromkeys(shape.needs, verdicts), text)["outcome"]
+        except TableError:
+            continue
+        read = int(counts[np.asarray(pc.is_in(outcome, pa.array(OUTCOMES)))].sum())
+        if read > most:
+            best, most = name, read
+    return best
+
+
 def _models(columns: Mapping[str, Any]) -> dict[str, Any]:
     return {"item_a": columns["model_a"], "item_b": columns["model_b"]}
 
 
+_ONE_VERDICT = ("labels", "alpaca_eval", "helpsteer3", "arena", "mtbench")
+"""Adapters that read the outcome from one column, the last they need; before it, if any, the two items."""
+_CANONICAL = Adapter(
+    ("outcome",), ("outcome",), lambda columns, text: {"outcome": by_label(columns["outcome"], _WORDS_OF_ALL)}, ""
+)
 _BATTLE = ("item_a", "item_b", "outcome")
 _JUDGE = {"annotator": "judge", "timestamp": "tstamp"}
 _WORDS = "winner must be model_a, model_b, tie, or tie (bothbad) / both_bad"
@@ -212,7 +256,7 @@ ADAPTERS: dict[str, tuple[Adapter, ...]] = {
             ("overall_preference",),
             ("outcome", "strength"),
             helpsteer3,
-            "overall_preference must be a whole number from -3 to 3",
+            "overall_preference must be a whole number from -3 to 3, negative where response 1 is better",
             why=f"{_NO_ITEM}: columns={{'item_a': ..., 'item_b': ...}} for response 1 and response 2.",
         ),
     ),
@@ -221,7 +265,8 @@ ADAPTERS: dict[str, tuple[Adapter, ...]] = {
             ("generator_1", "generator_2", "preference"),
             _BATTLE,
             alpaca_eval,
-            "preference must be 1, 2, 1.5 or 0; numbers between are a weighted judge's: see alpaca_eval_rows",
+            "preference must be 1 (generator_1), 2 (generator_2), 1.5 or 0 (draw); numbers between are a weighted "
+            "judge's: see alpaca_eval_rows",
         ),
     ),
     "trl": (
