@@ -16,6 +16,8 @@ from bayespref.choice import ChoiceData
 from bayespref.fit.density import Density, expected_counts, hessian, responsibilities
 
 _FLAT_CURVATURE = 1e-10
+_FORCING = 0.1
+_MOST_PRODUCTS = 500
 _FIRST_STEPS = 4
 _MOST_POLISHES = 20
 _SETTLED = 1e-10
@@ -52,28 +54,49 @@ class Modes(NamedTuple):
     gap: float
 
 
-def _newton_direction(gradient: Array, curvature: Array) -> Array:
-    """Newton step for a maximum; directions of no or wrong curvature are damped to the largest curvature's scale."""
-    values, vectors = jnp.linalg.eigh(-curvature)
-    floor = jnp.maximum(values[-1], 1.0) * _FLAT_CURVATURE
-    safe = jnp.where(values > floor, values, jnp.maximum(jnp.abs(values), floor * 1e4))
-    return jnp.asarray(vectors @ ((vectors.T @ gradient) / safe))
+def _newton_direction(gradient: Array, curve: Callable[[Array], Array]) -> Array:
+    """Newton step for a maximum by conjugate gradients; ``curve`` multiplies a vector by the negative Hessian.
+
+    Truncated (Nocedal and Wright 2006, algorithm 7.1): it ends when the residual is small beside the gradient, smaller
+    the nearer the maximum, or before a direction of no or wrong curvature enters. The first direction, the gradient
+    itself, is then taken at the scale of its own curvature, so that the step always ascends.
+    """
+    norm = jnp.linalg.norm(gradient)
+    enough = jnp.minimum(_FORCING, jnp.sqrt(norm)) * norm
+
+    def further(carry: tuple[Array, Array, Array, Array]) -> Array:
+        _, residual, direction, k = carry
+        under_way = jnp.any(direction != 0.0) & (k < _MOST_PRODUCTS)
+        return jnp.asarray((jnp.linalg.norm(residual) > enough) & under_way)
+
+    def step(carry: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
+        reached, residual, direction, k = carry
+        product = curve(direction)
+        length, bend, left = direction @ direction, direction @ product, residual @ residual
+        good = bend > _FLAT_CURVATURE * length
+        size = jnp.where(good, left / bend, jnp.where(k == 0, left / jnp.maximum(jnp.abs(bend), length), 0.0))
+        new = residual - size * product
+        turned = jnp.where(good, new + (new @ new / left) * direction, 0.0)
+        return reached + size * direction, new, turned, k + 1
+
+    start = (jnp.zeros_like(gradient), gradient, gradient, jnp.asarray(0))
+    reached: Array = jax.lax.while_loop(further, step, start)[0]
+    return reached
 
 
-class _Ascent(NamedTuple):
-    """One Newton step: where it led, what it gained, and gradient and curvature where it began."""
+class Ascent(NamedTuple):
+    """One Newton step: where it led, what it gained, and the gradient where it began."""
 
     flat: Array
     gain: Array
     gradient: Array
-    curvature: Array
 
 
-def _ascend(objective: Any, flat: Array, *arguments: Any, work: int) -> _Ascent:
+def ascend(objective: Any, flat: Array, *arguments: Any) -> Ascent:
     """One Newton step with backtracking; never lowers the objective."""
     value, gradient = jax.value_and_grad(objective)(flat, *arguments)
-    curvature = hessian(objective, flat, *arguments, work_per_column=work)
-    step = _newton_direction(gradient, curvature)
+    _, curve = jax.linearize(lambda x: -jax.grad(objective)(x, *arguments), flat)
+    step = _newton_direction(gradient, curve)
 
     def halve(carry: tuple[Array, Array]) -> tuple[Array, Array]:
         size = 0.5 * carry[0]
@@ -86,7 +109,7 @@ def _ascend(objective: Any, flat: Array, *arguments: Any, work: int) -> _Ascent:
     size, new = jax.lax.while_loop(unfinished, halve, (jnp.asarray(1.0), objective(flat + step, *arguments)))
     better = new >= value
     end = jnp.where(better, flat + size * step, flat)
-    return _Ascent(end, jnp.where(better, new - value, 0.0), gradient, curvature)
+    return Ascent(end, jnp.where(better, new - value, 0.0), gradient)
 
 
 def em_climb(
@@ -110,9 +133,7 @@ def em_climb(
         EM stops when a step gains less, nats.
     """
     n_outcomes = len(data.outcomes)
-    table_shape = jax.eval_shape(density.tables, jnp.zeros(density.size), data)[0].shape
-    n_types = table_shape[0]
-    table_work = int(np.prod(table_shape)) * 4
+    n_types = jax.eval_shape(density.tables, jnp.zeros(density.size), data)[0].shape[0]
 
     def expected_log_joint(flat: Array, counts: Array, groups: Array, data: ChoiceData) -> Array:
         table, weights = density.tables(flat, data)
@@ -120,7 +141,7 @@ def em_climb(
 
     def m_step(flat: Array, resp: Array, data: ChoiceData, outcome: Array) -> Array:
         counts, groups = expected_counts(resp, data, outcome, n_outcomes)
-        return _ascend(expected_log_joint, flat, counts, groups, data, work=table_work).flat
+        return ascend(expected_log_joint, flat, counts, groups, data).flat
 
     @jax.jit
     def climb(key: Array, data: ChoiceData, outcome: Array) -> tuple[Array, Array]:
@@ -184,24 +205,23 @@ def find_modes(
     """
     n_types = jax.eval_shape(density.tables, jnp.zeros(density.size), data)[0].shape[0]
     starts = n_starts if n_types > 1 else 1
-    record_work = max(int(data.unit.shape[0]), 1) * n_types * 4
     climb = em_climb(density, data, max_steps=max_steps, tolerance=tolerance)
 
     @jax.jit
-    def polish(flat: Array, data: ChoiceData, outcome: Array) -> _Ascent:
-        return _ascend(density.log_joint, flat, data, outcome, work=record_work)
+    def polish(flat: Array, data: ChoiceData, outcome: Array) -> Ascent:
+        return ascend(density.log_joint, flat, data, outcome)
 
     keys = jax.random.split(rng_key, starts)
     bar = tqdm(keys, desc="modes (EM)", disable=not progress, leave=False)
-    ends = [climb(key, data, outcome) for key in bar]
-    highest = max(float(value) for _, value in ends)
+    ends = [(flat, float(value)) for flat, value in (climb(key, data, outcome) for key in bar)]
+    highest = max(value for _, value in ends)
     log_joint, log_prior = jax.jit(density.log_joint), jax.jit(density.log_prior)
     memberships = jax.jit(lambda x, d, o: responsibilities(density.unit_log_joint(x, d, o)))
     weight = np.asarray(data.multiplicity)
     tops: list[_Top] = []
     for flat, value in ends:
         ascent = None
-        if float(value) >= highest - _WORTH_POLISHING:
+        if value >= highest - _WORTH_POLISHING:
             for _ in range(_MOST_POLISHES):
                 ascent = polish(flat, data, outcome)
                 if float(ascent.gain) < _SETTLED:
@@ -224,6 +244,10 @@ def find_modes(
     ascent = tops[0].ascent
     if ascent is None:  # only an end within reach of the best is polished, and the best is one
         raise RuntimeError("the best end of EM was not polished")
+    curvature = jax.jit(
+        lambda x, d, o: hessian(density.log_joint, x, d, o, work_per_column=d.unit.shape[0] * n_types * 4)
+    )
+    precision = -np.asarray(curvature(jnp.asarray(tops[0].flat), data, outcome))
     values = np.array([top.log_joint for top in tops])
     prior = np.array([float(log_prior(jnp.asarray(top.flat), data)) for top in tops])
     return Modes(
@@ -231,7 +255,7 @@ def find_modes(
         log_joint=values,
         log_likelihood=values - prior,
         found=np.array([top.found for top in tops]),
-        precision=-np.asarray(ascent.curvature),
+        precision=precision,
         gradient_norm=float(np.abs(np.asarray(ascent.gradient)).max(initial=0.0)),
         gap=float(values[0] - values[1]) if len(values) > 1 else float("inf"),
     )
@@ -243,7 +267,7 @@ class _Top(NamedTuple):
     flat: np.ndarray
     log_joint: float
     memberships: np.ndarray
-    ascent: _Ascent | None
+    ascent: Ascent | None
     found: int
 
 

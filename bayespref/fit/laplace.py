@@ -19,13 +19,13 @@ from numpy.typing import ArrayLike
 from bayespref.choice import ChoiceData, choice_data
 from bayespref.comparisons import Comparisons, from_codes
 from bayespref.dims import VARIABLE_DIMS
-from bayespref.fit.density import Density, map_batched
-from bayespref.fit.em import _ascend
+from bayespref.fit.density import Density, hessian, map_batched
+from bayespref.fit.em import ascend
 
 _SETTLED = 1e-10
 _MOST_STEPS = 100
 _FLOATS_AT_ONCE = 2.0e7
-_Carry = tuple[Array, Array, Array, Array, Array]
+_Carry = tuple[Array, Array, Array, Array]
 
 
 class Stack(NamedTuple):
@@ -158,16 +158,15 @@ def climb(objective: Any, start: Float[Array, " p"], *arguments: Any, work: int 
     """
 
     def body(carry: _Carry) -> _Carry:
-        step = _ascend(objective, carry[0], *arguments, work=work)
-        return step.flat, step.gain, -step.curvature, jnp.abs(step.gradient).max(), carry[4] + 1
+        step = ascend(objective, carry[0], *arguments)
+        return step.flat, step.gain, jnp.abs(step.gradient).max(), carry[3] + 1
 
     def unfinished(carry: _Carry) -> Array:
-        return jnp.asarray((carry[1] > _SETTLED) & (carry[4] < _MOST_STEPS))
+        return jnp.asarray((carry[1] > _SETTLED) & (carry[3] < _MOST_STEPS))
 
-    size = start.shape[0]
-    first = (start, jnp.asarray(jnp.inf), jnp.zeros((size, size)), jnp.asarray(jnp.inf), jnp.asarray(0))
-    flat, _, precision, norm, _ = jax.lax.while_loop(unfinished, body, first)
-    return Peak(flat, precision, norm)
+    first = (start, jnp.asarray(jnp.inf), jnp.asarray(jnp.inf), jnp.asarray(0))
+    flat, _, norm, _ = jax.lax.while_loop(unfinished, body, first)
+    return Peak(flat, -hessian(objective, flat, *arguments, work_per_column=work), norm)
 
 
 def laplace_draws(

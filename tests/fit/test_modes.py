@@ -12,7 +12,7 @@ from scipy import optimize, special, stats
 from bayespref.choice import choice_data, zero_sum_basis
 from bayespref.comparisons import from_codes
 from bayespref.fit.density import make_density
-from bayespref.fit.em import em_climb, find_modes
+from bayespref.fit.em import ascend, em_climb, find_modes
 from bayespref.models import latent_types, single
 
 ITEMS, STATES, PEOPLE, LABELS, TYPES = 3, 2, 24, 8, 2
@@ -310,3 +310,32 @@ def test_types_come_in_every_order_with_the_same_density(density, records):
         turned[logit] = flat[logit] * (1 if order == (0, 1) else -1)
         before, after = (float(log_joint(jnp.asarray(x), *records)) for x in (flat, turned))
         assert after == pytest.approx(before, rel=1e-12)
+
+
+def test_near_a_maximum_one_step_takes_away_all_of_the_gradient_but_its_own_root():
+    """A quadratic of 30 coordinates with curvatures from 1 to 1,000, near its maximum: g^1.5 is left."""
+    rng = np.random.default_rng(3)
+    basis = np.linalg.qr(rng.normal(size=(30, 30)))[0]
+    curvature = basis * np.geomspace(1.0, 1e3, 30) @ basis.T
+    top = rng.normal(size=30)
+
+    def objective(x):
+        return -0.5 * (x - top) @ curvature @ (x - top)
+
+    start = top + 1e-8 * rng.normal(size=30)
+    end = np.asarray(ascend(objective, jnp.asarray(start)).flat)
+    before, after = (np.linalg.norm(curvature @ (x - top)) for x in (start, end))
+    assert after < 1.01 * before**1.5 < 0.01 * before
+
+
+def test_a_step_ascends_where_the_curvature_is_wrong():
+    """At a point of a saddle-shaped objective the dense Newton equations point downhill; the step still gains."""
+    bend = jnp.asarray([4.0, -1.0, -9.0])
+    start = jnp.asarray([0.3, 0.2, 0.4])
+
+    def objective(x):
+        return -0.5 * x @ (bend * x) - 0.25 * jnp.sum(x**4)
+
+    gradient, hessian = jax.grad(objective)(start), jax.hessian(objective)(start)
+    assert float(gradient @ jnp.linalg.solve(-hessian, gradient)) < 0
+    assert float(ascend(objective, start).gain) > 0.1
