@@ -3,7 +3,7 @@
 Tables are simulated in NumPy: types from their weights, states from the type's prompt probabilities, answers from the
 type's rewards. All tables share their shapes and are sampled together as one product density.
 
-False-alarm rate: every p-value is compared with 1e-3 divided by the number of tests of the file.
+False-alarm rate: 1e-3 divided by the number of tests of the file for every p-value, and the same for every share.
 """
 
 from dataclasses import replace
@@ -12,7 +12,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy import stats
 
 from bayespref.choice import choice_data, zero_sum_basis
 from bayespref.comparisons import from_codes
@@ -24,7 +23,6 @@ pytestmark = pytest.mark.slow
 
 FALSE_ALARM = 1e-3
 TESTS = 8  # p-values looked at in this file
-BINS = 8
 REPLICATES, PEOPLE, LABELS = 80, 8, 6
 TYPES, STATES, ITEMS = 2, 2, 3
 PAIRS = np.array([(0, 1), (0, 2), (1, 2)])
@@ -79,14 +77,6 @@ def invariants(reward, weight, prompt):
     }
 
 
-def rank_p_value(truth, draws):
-    """Chi-square p-value of uniform ranks; truth (replicate,), draws (replicate, draw)."""
-    rank = (draws < truth[:, None]).sum(1)
-    place = (rank + np.random.default_rng(0).random(len(rank))) / (draws.shape[1] + 1)
-    counts = np.bincount((place * BINS).astype(int), minlength=BINS)
-    return min(1.0, 2 * min(stats.chisquare(counts).pvalue, stats.kstest(place, "uniform").pvalue))
-
-
 @pytest.fixture(scope="module")
 def ranked():
     """True values and posterior draws of every quantity, replicate by replicate."""
@@ -138,20 +128,26 @@ NAMES = ["larger contrast", "distance of types", "smaller weight", "mean contras
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_ranks_of_label_free_quantities_are_uniform(ranked, name):
+def test_ranks_of_label_free_quantities_are_uniform(promise, ranked, name):
     truth, draws = ranked
-    assert rank_p_value(truth[name], draws[name]) > FALSE_ALARM / TESTS
+    promise.ranks(f"latent types by NUTS: {name}", truth[name], draws[name], FALSE_ALARM / TESTS)
 
 
 @pytest.mark.parametrize("name", ["larger contrast", "mean contrast"])
-def test_a_posterior_of_half_the_spread_fails(ranked, name):
+def test_a_posterior_of_half_the_spread_fails(promise, ranked, name):
     truth, draws = ranked
     centre = draws[name].mean(1, keepdims=True)
-    assert rank_p_value(truth[name], centre + 0.5 * (draws[name] - centre)) < FALSE_ALARM / TESTS
+    narrow = centre + 0.5 * (draws[name] - centre)
+    promise.caught(f"latent types, half the spread: {name}", truth[name], narrow, FALSE_ALARM / TESTS)
 
 
-def test_the_posterior_of_another_table_fails(ranked):
+def test_the_posterior_of_another_table_fails(promise, ranked):
     """Draws that belong to the neighbouring replicate, as from records out of step with their annotators."""
     truth, draws = ranked
     elsewhere = np.roll(draws["share of state p"], 1, axis=0)
-    assert rank_p_value(truth["share of state p"], elsewhere) < FALSE_ALARM / TESTS
+    promise.caught(
+        "latent types, posterior of another table: share of state p",
+        truth["share of state p"],
+        elsewhere,
+        FALSE_ALARM / TESTS,
+    )

@@ -7,7 +7,7 @@ posterior of every table is drawn by one compiled program: NUTS on the model's d
 mapped over tables of one shape (the package's own chains are ranked in the two files beside this one). Quantities
 ignore the names of types and the signs of traits.
 
-False-alarm rate: every p-value is compared with 1e-3 divided by the number of tests of the file.
+False-alarm rate: 1e-3 divided by the number of tests of the file for every p-value, and the same for every share.
 """
 
 from dataclasses import replace
@@ -17,7 +17,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from numpyro.infer.hmc import hmc
-from scipy import stats
 
 from bayespref.choice import choice_data, zero_sum_basis
 from bayespref.comparisons import from_codes
@@ -30,21 +29,12 @@ pytestmark = pytest.mark.slow
 
 FALSE_ALARM = 1e-3
 TESTS = 32  # p-values looked at in this file
-BINS = 10
 REPLICATES, WARMUP, DRAWS, THIN = 160, 150, 400, 4
 SWEEPS = 1000
 
 
 def expit(x):
     return 1 / (1 + np.exp(-x))
-
-
-def rank_p_value(truth, draws):
-    """Smaller of two p-values of uniform ranks, doubled; truth (replicate,), draws (replicate, draw)."""
-    rank = (draws < truth[:, None]).sum(1)
-    place = (rank + np.random.default_rng(0).random(len(rank))) / (draws.shape[1] + 1)
-    counts = np.bincount((place * BINS).astype(int), minlength=BINS)
-    return min(1.0, 2 * min(stats.chisquare(counts).pvalue, stats.kstest(place, "uniform").pvalue))
 
 
 def draw_posteriors(density, data, questions, outcomes, seed):
@@ -346,10 +336,18 @@ RANKED = {
 }
 
 
+MODEL = {
+    "linear": "linear types",
+    "pooled": "pooled types",
+    "traits": "latent traits",
+    "gibbs": "latent types by Gibbs",
+}
+
+
 @pytest.mark.parametrize(("case", "name"), [(case, name) for case in RANKED for name in RANKED[case].split(", ")])
-def test_ranks_are_uniform(request, case, name):
+def test_ranks_are_uniform(promise, request, case, name):
     truth, draws = request.getfixturevalue(case)
-    assert rank_p_value(truth[name], draws[name]) > FALSE_ALARM / TESTS
+    promise.ranks(f"{MODEL[case]}: {name}", truth[name], draws[name], FALSE_ALARM / TESTS)
 
 
 @pytest.mark.parametrize(
@@ -363,10 +361,11 @@ def test_ranks_are_uniform(request, case, name):
         ("gibbs", "position effect"),
     ],
 )
-def test_a_posterior_of_half_the_spread_fails(request, case, name):
+def test_a_posterior_of_half_the_spread_fails(promise, request, case, name):
     truth, draws = request.getfixturevalue(case)
     centre = draws[name].mean(1, keepdims=True)
-    assert rank_p_value(truth[name], centre + 0.5 * (draws[name] - centre)) < FALSE_ALARM / TESTS
+    narrow = centre + 0.5 * (draws[name] - centre)
+    promise.caught(f"{MODEL[case]}, half the spread: {name}", truth[name], narrow, FALSE_ALARM / TESTS)
 
 
 @pytest.mark.parametrize(
@@ -378,6 +377,7 @@ def test_a_posterior_of_half_the_spread_fails(request, case, name):
         ("gibbs", "share of a state"),
     ],
 )
-def test_the_posterior_of_another_table_fails(request, case, name):
+def test_the_posterior_of_another_table_fails(promise, request, case, name):
     truth, draws = request.getfixturevalue(case)
-    assert rank_p_value(truth[name], np.roll(draws[name], 1, axis=0)) < FALSE_ALARM / TESTS
+    elsewhere = np.roll(draws[name], 1, axis=0)
+    promise.caught(f"{MODEL[case]}, posterior of another table: {name}", truth[name], elsewhere, FALSE_ALARM / TESTS)

@@ -4,7 +4,7 @@ Talts et al. (2018): parameters from the prior, a table from the model, draws fr
 value among (thinned) draws is uniform. Tables are independent, so many of them are fitted in one run: as states of one
 table (states share nothing in ``single``), and as a product density.
 
-False-alarm rate: every p-value is compared with 1e-3 divided by the number of tests of the file.
+False-alarm rate: 1e-3 divided by the number of tests of the file for every p-value, and the same for every share.
 """
 
 import jax
@@ -12,7 +12,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from numpyro import handlers
-from scipy import stats
 
 from bayespref.choice import choice_data
 from bayespref.comparisons import from_codes
@@ -24,26 +23,7 @@ from bayespref.models import single
 pytestmark = pytest.mark.slow
 
 FALSE_ALARM = 1e-3
-TESTS = 12  # p-values looked at in this file
-BINS = 10
-
-
-def rank_p_value(truth, draws):
-    """Chi-square p-value of uniform ranks; truth (replicate,), draws (replicate, draw) nearly independent."""
-    n_draws = draws.shape[1]
-    rank = (draws < truth[:, None]).sum(1)
-    place = (rank + np.random.default_rng(0).random(len(rank))) / (n_draws + 1)  # ties in a bin broken at random
-    counts = np.bincount((place * BINS).astype(int), minlength=BINS)
-    return stats.chisquare(counts).pvalue, stats.kstest(place, "uniform").pvalue
-
-
-def assert_calibrated(truth, draws):
-    for p_value in rank_p_value(truth, draws):
-        assert p_value > FALSE_ALARM / TESTS
-
-
-def assert_fails(truth, draws):
-    assert min(rank_p_value(truth, draws)) < FALSE_ALARM / TESTS
+TESTS = 6  # pairs of p-values looked at in this file
 
 
 def too_narrow(draws):
@@ -113,22 +93,24 @@ def contrasts(reward):
 
 
 @pytest.mark.parametrize("name", ["x over y", "y over z", "spread"])
-def test_ranks_of_true_contrasts_are_uniform(states_as_replicates, name):
+def test_ranks_of_true_contrasts_are_uniform(promise, states_as_replicates, name):
     truth, draws = states_as_replicates
-    assert_calibrated(contrasts(truth)[name], contrasts(draws)[name])
+    promise.ranks(f"single by NUTS: {name}", contrasts(truth)[name], contrasts(draws)[name], FALSE_ALARM / TESTS)
 
 
 @pytest.mark.parametrize("name", ["x over y", "y over z"])
-def test_a_posterior_of_half_the_spread_fails(states_as_replicates, name):
+def test_a_posterior_of_half_the_spread_fails(promise, states_as_replicates, name):
     truth, draws = states_as_replicates
-    assert_fails(contrasts(truth)[name], too_narrow(contrasts(draws)[name]))
+    narrow = too_narrow(contrasts(draws)[name])
+    promise.caught(f"single, half the spread: {name}", contrasts(truth)[name], narrow, FALSE_ALARM / TESTS)
 
 
-def test_a_posterior_that_ignores_the_data_of_one_side_fails(states_as_replicates):
+def test_a_posterior_that_ignores_the_data_of_one_side_fails(promise, states_as_replicates):
     """Draws pulled by one posterior sd towards x are caught."""
     truth, draws = states_as_replicates
     values = contrasts(draws)["x over y"]
-    assert_fails(contrasts(truth)["x over y"], values + values.std(1, keepdims=True))
+    pulled = values + values.std(1, keepdims=True)
+    promise.caught("single, pulled by one sd: x over y", contrasts(truth)["x over y"], pulled, FALSE_ALARM / TESTS)
 
 
 REPLICATES = 120
@@ -190,15 +172,18 @@ def modes_of(density, data, outcomes):
     return np.asarray(flat), precision
 
 
-def test_ranks_with_ties_are_uniform(worlds_with_ties):
+def test_ranks_with_ties_are_uniform(promise, worlds_with_ties):
     truth, draws = worlds_with_ties
-    assert_calibrated(truth["log_tie"], draws["log_tie"])
-    assert_calibrated(
+    promise.ranks("single with ties: tie parameter", truth["log_tie"], draws["log_tie"], FALSE_ALARM / TESTS)
+    promise.ranks(
+        "single with ties: x over z",
         truth["reward"][:, 1, 0, 0] - truth["reward"][:, 1, 0, 2],
         draws["reward"][:, 1, 0, 0] - draws["reward"][:, 1, 0, 2],
+        FALSE_ALARM / TESTS,
     )
 
 
-def test_a_tie_parameter_of_half_the_spread_fails(worlds_with_ties):
+def test_a_tie_parameter_of_half_the_spread_fails(promise, worlds_with_ties):
     truth, draws = worlds_with_ties
-    assert_fails(truth["log_tie"], too_narrow(draws["log_tie"]))
+    narrow = too_narrow(draws["log_tie"])
+    promise.caught("single with ties, half the spread: tie parameter", truth["log_tie"], narrow, FALSE_ALARM / TESTS)

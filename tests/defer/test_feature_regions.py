@@ -391,7 +391,7 @@ def test_a_range_that_the_draws_exceed_is_widened_and_named():
 
 
 @pytest.mark.slow
-def test_where_the_policy_acts_the_true_regret_stays_below_the_price_nine_times_in_ten():
+def test_where_the_policy_acts_the_true_regret_stays_below_the_price_nine_times_in_ten(promise):
     """40 worlds, 20 cases a region: rule credible at level .9, price .3; regions of one world are not independent."""
     held, acted = [], 0
     for seed in range(40):
@@ -407,6 +407,7 @@ def test_where_the_policy_acts_the_true_regret_stays_below_the_price_nine_times_
         held.append((regret <= 0.3).mean())
         acted += act.mean() / 40
     assert np.mean(held) > 0.9
+    promise.mean("policy over features, rule credible at .9: regret within the price", held, 0.9, "at least")
     assert acted > 0.5
 
 

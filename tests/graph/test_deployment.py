@@ -100,11 +100,10 @@ def test_neighbour_distances_are_those_of_all_pairs(seed, k):
     assert got.share == np.mean(got.p_value <= 0.05)
 
 
-def test_alike_points_are_unsupported_about_as_often_as_the_level_says():
+def test_alike_points_are_unsupported_about_as_often_as_the_level_says(promise):
     rng = np.random.default_rng(0)
     share = [neighbour_support(rng.normal(size=(200, 3)), rng.normal(size=(50, 3)), level=0.9).share for _ in range(60)]
-    # 60 repetitions: standard error about .01; false alarm below one in 10,000
-    assert abs(np.mean(share) - 0.1) < 0.04
+    promise.mean("neighbour support at level .9, alike points: unsupported", share, 0.1)
     far = neighbour_support(rng.normal(size=(200, 3)), rng.normal(8.0, 1.0, size=(50, 3)))
     assert far.lower > 0.9
 
@@ -125,11 +124,10 @@ def test_a_shift_is_found_its_density_ratio_is_near_the_true_one_and_no_shift_is
 
 
 @pytest.mark.slow
-def test_without_a_shift_the_classifier_test_rejects_no_more_often_than_its_level():
-    """30 worlds at level .2: at most 13 rejections, false alarm one in 1,000."""
+def test_without_a_shift_the_classifier_test_rejects_no_more_often_than_its_level(promise):
     rng = np.random.default_rng(2)
     p = [classifier_test(rng.normal(size=(60, 2)), rng.normal(size=(50, 2)), seed=i).p_value for i in range(30)]
-    assert np.sum(np.array(p) <= 0.2) <= 13
+    promise.share("classifier test at level .2, no shift: rejects", np.sum(np.array(p) <= 0.2), 30, 0.2, "at most")
 
 
 def test_clear_states_are_found_whatever_the_seed_and_none_are_stable_where_there_are_none():

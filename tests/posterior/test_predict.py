@@ -177,21 +177,24 @@ def test_a_wrong_win_rate_is_found_and_its_cell_named():
     assert checks["answers"].values.tolist() == [120, 120, 120]
 
 
-def test_a_right_model_fails_a_check_as_often_as_the_level_says():
-    """150 tables of the very model, each against 200 replicates; more than 15 fails of 150 at level 0.95 has
-    probability 4e-3 for each of three checks."""
+def test_a_right_model_fails_a_check_as_often_as_the_level_says(promise):
+    """150 tables of the very model, each against 200 replicates."""
     answers = answers_of(np.zeros((30, 3), int))
     drawn = replicates(OPPOSITE, HALVES, answers, 350)
     statistic = np.column_stack([circular_share(drawn, answers.design), agreement(drawn, answers.design)])
     low, high = np.quantile(statistic[150:], [0.025, 0.975], axis=0)
     fails = ((statistic[:150] < low) | (statistic[:150] > high)).sum(0)
     assert np.all(fails <= 15), fails
+    for name, count in zip(("circular triads", "agreement", "spread of agreement"), fails, strict=True):
+        promise.share(f"predictive check of {name} at .95, right model: fails", count, 150, 0.05, "at most")
     tail = np.array([tail_probability(one, statistic[150:]) for one in statistic[:150]])
     assert np.all(stats.kstest(tail[:, 2], "uniform").pvalue > 1e-3)
 
 
 @pytest.mark.parametrize(("replicated", "cells"), [(20, 1000), (200, 4000)])
-def test_win_rates_of_a_right_model_fail_as_often_as_the_level_says_whatever_the_number_of_cells(replicated, cells):
+def test_win_rates_of_a_right_model_fail_as_often_as_the_level_says_whatever_the_number_of_cells(
+    promise, replicated, cells
+):
     """100 tables at level 0.95: 15 fails or more have probability 2e-4 with 200 replicates; with 20, where the limit is
     itself noisy (0.07 fail), 3e-3."""
     rng = np.random.default_rng(0)
@@ -201,6 +204,14 @@ def test_win_rates_of_a_right_model_fail_as_often_as_the_level_says_whatever_the
         seen, replicates = _distance(rate[0], rate[1:], np.ones(cells, int))
         fails += seen > np.quantile(replicates, 0.95)
     assert fails < 15, fails
+    expected = 0.05 if replicated == 200 else 0.07
+    promise.share(
+        f"check of {cells} win rates at .95, {replicated} replicates, right model: fails",
+        fails,
+        100,
+        expected,
+        "at most",
+    )
 
 
 def test_repeated_answers_are_unrolled_and_fractions_refused():
