@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 
 from bayespref.report.plots_style import (
     BLACK,
@@ -108,9 +108,9 @@ def cost_frontier(table: pd.DataFrame, *, title: str, chosen: pd.DataFrame | Non
             look: dict[str, Any] = {"color": CYCLE[k % len(CYCLE)], "linestyle": _LINES[k % 4]}
             own, mark = table[table["rule"] == rule], marks[marks["rule"] == rule]
             own = own.sort_values("deferral_rate")
-            # Later marks are smaller, so that rules that stand at one point are all seen.
-            shape: dict[str, Any] = {"marker": MARKERS[k % len(MARKERS)], "markeredgecolor": "white"}
-            shape["markersize"] = max(12.0 - 1.5 * k, 6.0)
+            # Hollow, and later ones larger, so that rules that stand at one point are all seen.
+            shape: dict[str, Any] = {"marker": MARKERS[k % len(MARKERS)], "markerfacecolor": "none"}
+            shape |= {"markersize": 6.0 + 2.0 * k, "markeredgewidth": 1.6}
             if len(own):
                 axes.plot(own["deferral_rate"], own["cost"], **look)
             else:
@@ -221,25 +221,24 @@ def sign_reliability(table: pd.DataFrame, *, title: str) -> Figure:
         raise ValueError("table: no bin has a case")
     n, p, hit = (used[name].to_numpy(float) for name in ("n_cases", "predicted", "observed"))
     with style():
-        figure, axes = new_figure(title, 3.9)
+        figure, _ = new_figure(title, 4.6)
+        figure.delaxes(figure.axes[0])
+        axes, bars = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
         axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--", label="as often as predicted")
         # Two binomial standard errors at the predicted probability: what honest predictions would show.
-        width = 2.0 * np.sqrt(p * (1 - p) / n)
-        reach = np.minimum(width, [p, 1 - p])
-        axes.errorbar(p, p, yerr=reach, fmt="none", ecolor=BLACK, elinewidth=1, capsize=3, alpha=0.5)
-        axes.plot(p, hit, color=RED, marker="o", linewidth=1.6, markersize=6, label="observed")
-        axes.set_xlim(-0.03, 1.03)
-        axes.set_ylim(-0.03, 1.03)
-        axes.set_xlabel("predicted P(difference > 0); whiskers: ± 2 standard errors")
+        reach = np.minimum(2.0 * np.sqrt(p * (1 - p) / n), [p, 1 - p])
+        look: dict[str, Any] = {"fmt": "none", "ecolor": GREY, "elinewidth": 1, "capsize": 3}
+        axes.errorbar(p, p, yerr=reach, label="± 2 standard errors", **look)
+        axes.plot(p, hit, color=RED, marker="o", linestyle="none", markersize=7, label="observed")
+        axes.set_ylim(-0.04, 1.04)
         axes.set_ylabel("share that was")
         axes.legend(loc="upper left", frameon=False, fontsize=9)
-        bars = axes.inset_axes((0.62, 0.08, 0.36, 0.22))
         bars.bar(table["lower"], table["n_cases"], width=table["upper"] - table["lower"], align="edge", color=BLUE)
-        bars.set_title("cases", fontsize=8, pad=2)
-        bars.set_xlim(0, 1)
-        bars.set_xticks([0, 1])
+        bars.set_xlim(-0.03, 1.03)
+        bars.set_xlabel("predicted P(difference > 0)")
+        bars.set_ylabel("cases")
         bars.yaxis.set_major_locator(MaxNLocator(2, integer=True))
-        bars.tick_params(labelsize=8)
+        bars.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     return figure
 
 

@@ -109,9 +109,7 @@ def component_sizes(sizes: Sequence[int], *, title: str) -> Figure:
     with style():
         figure, axes = new_figure(title, 0.6 + 0.24 * len(sizes))
         y = np.arange(len(sizes))
-        axes.barh(y, sizes, color=BLUE, height=0.7)
-        for at, size in zip(y, sizes, strict=True):
-            axes.text(float(size), float(at), f" {size:,}", va="center", fontsize=9)
+        axes.bar_label(axes.barh(y, sizes, color=BLUE, height=0.7), fmt="{:,.0f}", padding=3, fontsize=9)
         axes.set_yticks(y, [f"component {i + 1}" for i in y])
         axes.set_xlabel("items in the component")
         axes.margins(x=0.12, y=0.02)
