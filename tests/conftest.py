@@ -68,6 +68,9 @@ class Promise:
 
     def share(self, what, count, n, expected, side="exactly", false_alarm=1e-3):
         """A share of ``n`` repetitions that is to be exactly, "at most" or "at least" ``expected``; binomial limits."""
+        if expected in (0, 1):  # a single miss is a defect
+            self.judge(f"share, {side}", what, expected, count / n, expected, expected, 0.0, n)
+            return
         tail = false_alarm / 2 if side == "exactly" else false_alarm
         low = 0.0 if side == "at most" else stats.binom.ppf(tail, n, expected) / n
         high = 1.0 if side == "at least" else stats.binom.isf(tail, n, expected) / n
