@@ -14,14 +14,21 @@
 # %% [markdown]
 # # What a table of preferences can say, and what it cannot
 #
+# *Notebook 1 of 7 · next: [From one type to latent types to a trait](02_from_one_type_to_a_trait.ipynb)*
+#
+# | | |
+# |---|---|
+# | **Question** | What do 2,929 real choices say, and what do they not say? |
+# | **You know already** | Nothing but a little Python and pandas. Every word is explained where it first appears; the [glossary](../docs/glossary.md) has them all. |
+# | **You will know** | The whole road once: check a table, fit, see what the data leave open, bound it, act or defer. |
+# | **Takes** | About 40 s. Data: bundled with the package, and simulated. |
+#
 # Somebody was shown two things and said which they prefer. A table of such answers trains reward models, ranks
-# products and steers systems. This notebook walks through one such table from its first row to a decision, and asks at
-# every step which numbers come from the data and which do not.
+# products and steers systems. This course asks of every number which comes out of such a table: do the data say it, or
+# does something else? This first notebook walks the whole road with two tables, from the first row to a decision:
 #
 # 1. **Train tickets**: 235 real travellers, 2,929 choices between two tickets.
 # 2. **Blind spot**: a simulated world whose truth we know, with questions that nobody ever asked.
-#
-# Everything runs in about two minutes.
 
 # %%
 import tempfile
@@ -32,13 +39,13 @@ import numpy as np
 import pandas as pd
 from IPython.display import SVG
 
+warnings.filterwarnings("ignore", message="IProgress not found")  # no progress bars are shown here
+
 import bayespref
 from bayespref.posterior.verdict import convergence
 from bayespref.report import decisions, plots, plots_graph, tables
 from bayespref.report.plots_style import to_svg
 from bayespref.simulate.scenarios import blind_spot
-
-warnings.filterwarnings("ignore", message="IProgress not found")  # no progress bars are shown here
 
 
 def show(figure):
@@ -52,9 +59,9 @@ def words(table):
 
 
 # %% [markdown]
-# # Part 1: train tickets
+# ## Part 1: train tickets
 #
-# ## Read the table
+# ### Read the table
 #
 # `read_comparisons` reads a CSV, Parquet or JSONL file or a dataframe. These data ship with the package.
 
@@ -77,7 +84,7 @@ pd.DataFrame(
 )
 
 # %% [markdown]
-# ## Check: what can this table say?
+# ### Check: what can this table say?
 #
 # `check` needs no model. It looks at who was compared with whom, and answers each question with yes or no.
 
@@ -107,15 +114,14 @@ show(plots_graph.component_sizes(sizes[:12], title=title))
 # No amount of choices among these tickets can test it there.
 
 # %% [markdown]
-# ## One type of traveller: the published numbers
+# ### One type of traveller: the published numbers
 #
 # `linear_types` with one type is that weighted sum. A very wide prior (`reward_scale=1000`) leaves the numbers to the
 # data, so the best fit should be the published one.
 
 # %%
-one = bayespref.fit(
-    "linear_types", tickets, rng_key=0, options={"n_types": 1, "reward_scale": 1000.0}, draws=500, progress=False
-)
+options = {"n_types": 1, "reward_scale": 1000.0}
+one = bayespref.fit("linear_types", tickets, rng_key=0, options=options, draws=250, n_starts=1, progress=False)
 print(convergence(one)[0].words)
 
 # %% [markdown]
@@ -146,7 +152,7 @@ print(f"log-likelihood at the best fit: {one['fit']['mode_log_likelihood'].item(
 # toss gives -2030.
 
 # %% [markdown]
-# ## Where a number would be made up
+# ### Where a number would be made up
 #
 # Now ask for differences between single tickets: three from one component, two from another. `analyse` adds to the fit
 # what the table cannot tell. It needs one assumption in return: a range that holds the worth of every ticket, here 16
@@ -180,24 +186,25 @@ against.loc[chosen[1:], ["estimate", "reason", "difference_lower", "difference_u
 
 # %%
 title = "Within a group tickets can be ranked; across the dashed line they cannot"
-show(plots.forest(tables.rewards(one), title=title))
+rewards = tables.rewards(one)
+rewards["item"] = rewards["item"].str[:19]  # price and time tell these five tickets apart
+show(plots.forest(rewards, title=title))
 
 # %% [markdown]
-# ## Two types of traveller: what is an hour worth?
+# ### Two types of traveller: what is an hour worth?
 #
 # Do all travellers weigh time and money alike? `n_types=2` lets each be of one of two types, with weights of its own.
 # Nobody told us who is of which type. The model infers it from each person's choices.
 
 # %%
-two = bayespref.fit(
-    "linear_types", tickets, rng_key=0, options={"n_types": 2, "reward_scale": 10.0}, draws=750, progress=False
-)
+options = {"n_types": 2, "reward_scale": 10.0}
+two = bayespref.fit("linear_types", tickets, rng_key=0, options=options, draws=500, n_starts=4, progress=False)
 for verdict in convergence(two):
     print(verdict.words)
 
 # %% [markdown]
 # The first line is the verdict, the others its grounds. With two types two more things could go wrong, and did not:
-# the types never swapped names while sampling, and ten searches from different starting points found no rival best
+# the types never swapped names while sampling, and four searches from different starting points found no rival best
 # fit.
 
 # %%
@@ -231,9 +238,9 @@ value.round(2)
 # nobody asked.
 
 # %% [markdown]
-# # Part 2: the blind spot
+# ## Part 2: the blind spot
 #
-# ## A world whose truth we know
+# ### A world whose truth we know
 #
 # Here the people are simulated, so we can look up what is true. There are four *states* (kinds of question), four
 # *items* (answers to choose among) and two *types* of people. Who asks decides what gets asked: type 0 never asks
@@ -253,7 +260,9 @@ words(bayespref.check(world.comparisons).to_frame()[["check", "verdict", "words"
 
 # %%
 options = {"types_observed": True, "reward_scale": 2.0}
-blind = bayespref.fit("latent_types", world.comparisons, rng_key=0, options=options, n_starts=1, progress=False)
+blind = bayespref.fit(
+    "latent_types", world.comparisons, rng_key=0, options=options, draws=300, n_starts=1, progress=False
+)
 print(convergence(blind)[0].words)
 
 # %%
@@ -264,7 +273,7 @@ show(plots.coverage(tables.coverage(blind), title="Two of eight cells hold no co
 # Note the verdict above: *converged, yes*. The sampler did its work everywhere, also where there was nothing to learn.
 # Convergence is about the computation. It does not say that the data spoke.
 #
-# ## Where the draws disagree
+# ### Where the draws disagree
 #
 # The posterior is a bag of worlds that all fit the data. Take two of them and ask which of two items is better: how
 # often do they disagree? 0 means the table settles it, 0.5 is a coin toss.
@@ -275,17 +284,17 @@ disagreement.to_pandas().style.format("{:.2f}")
 
 # %% [markdown]
 # A coin toss in the two empty cells, close to zero elsewhere: 20,000 comparisons taught nothing about what type 0
-# wants in state 1. (The 0.07 in state 3 comes from one pair: type 1 likes items 0 and 1 almost equally, so which is
+# wants in state 1. (What is left in state 3 comes from one pair: type 1 likes items 0 and 1 almost equally, so which is
 # better hardly matters.)
 #
-# A second sign is how much narrower the data made our uncertainty: posterior spread over prior spread. 1 (give or take
+# A second sign is the **contraction**, posterior spread over prior spread: near 0 the data spoke, 1 (give or take
 # simulation noise) means that nothing was learned.
 
 # %%
 blind["disagree"]["contraction"].mean(("item", "item_other")).to_pandas().style.format("{:.2f}")
 
 # %% [markdown]
-# ## Why refits that agree would be no comfort
+# ### Why refits that agree would be no comfort
 #
 # A common test of a model is to fit it again, on new data, and to see whether the answers change. Let us do so: 100
 # new people from the same world, another seed. Then we compare the two best fits with each other and with the truth.
@@ -309,7 +318,7 @@ refits.style.format(precision=2).format("{:,.0f}", subset="count").hide(axis="in
 # says: all four items equal. Agreement here is agreement with our own assumption. Any further refit would agree, too.
 
 # %% [markdown]
-# ## Bounds that hold the truth
+# ### Bounds that hold the truth
 #
 # Instead of a number, an empty cell gets everything the data allow, given that rewards lie between -6 and 6. For each
 # cell the figure compares the leading item with its strongest contender. To the right of zero the contender would be
@@ -329,7 +338,7 @@ words(covered[["state", "type", "reason", "n_contrasts", "n_covered"]])
 # come in clusters, because the pairs of a cell share items.
 
 # %% [markdown]
-# ## Act or defer
+# ### Act or defer
 #
 # A wrong choice costs *regret*: how much better the best item would have been. Deferring (asking a person, say) costs
 # something too: here 0.3 log-odds. The rule `set_pure` takes what is unknown at its worst, and acts only where even
@@ -352,7 +361,8 @@ policy.to_table().round(2)
 print(policy.explain({"state": "state 1", "context": "type 0"}))
 
 # %% [markdown]
-# What if the system cannot see who is asking? Then a region is a state alone, and each state mixes both types. In
+# What if the system cannot see who is asking? Then a **region**, which is what the policy decides on, is a state alone,
+# and each state mixes both types. In
 # states 1 and 2 half of the people are in the blind spot, so the policy defers there altogether. In states 0 and 3 it
 # plays the item that is best on average over both types, which is not everybody's favourite.
 
@@ -361,7 +371,7 @@ by_state = bayespref.analyse(blind, reward_range=world.reward_range, regions="st
 bayespref.policy(by_state, c_defer=0.3).to_table().round(2)
 
 # %% [markdown]
-# ## Save, load, use
+# ### Save, load, use
 #
 # The policy is a small JSON file. Reading it runs no code and needs no sampler, so a service can do it. Its default is
 # to defer: a state it has never seen or a missing value never leads to an action.
@@ -389,7 +399,7 @@ print(f"{fit_path.name}: {fit_path.stat().st_size / 1e6:.1f} MB, same draws afte
 folder.cleanup()
 
 # %% [markdown]
-# ## What to take away
+# ## What to remember
 #
 # | Question | Ask | In this notebook |
 # |---|---|---|
@@ -405,3 +415,10 @@ folder.cleanup()
 # bayespref check table.csv
 # bayespref run table.csv --model latent_types --types 2 --range -6 6 --cost 0.3 --out results
 # ```
+#
+# ## Read on
+#
+# - Your own file, step by step: [tutorial](../docs/tutorial.md); why any of this holds:
+#   [what comparisons can identify](../docs/theory/identification.md).
+# - Next: [notebook 2](02_from_one_type_to_a_trait.ipynb). Two types of traveller predicted better than one. Why not three,
+#   or a little of everything?

@@ -14,14 +14,21 @@
 # %% [markdown]
 # # What was never asked
 #
+# *Notebook 3 of 7 · before: [From one type to latent types to a trait](02_from_one_type_to_a_trait.ipynb) · next: [What no data can fix, what assumptions buy, what randomising buys](04_what_no_data_can_fix.ipynb)*
+#
+# | | |
+# |---|---|
+# | **Question** | What does a table settle before any model is fitted, and what can it never settle? |
+# | **You know already** | From notebooks 1 and 2: components, separation, cells. A model that describes people well still needs answers where it is used. |
+# | **You will know** | How to find the four kinds of hole in a table that looks complete, and the comparisons that close each. |
+# | **Takes** | About 5 s; nothing draws from a posterior. Data: eba in two countries and 59 language models, from the folder of real tables (`BAYESPREF_DATA`). |
+#
 # Before any model is fitted, a table already settles what it can tell and what it cannot: what matters is who was asked
 # what. This notebook audits two real tables that look complete, finds the holes, shows that they are real, and ends
 # each time with the list of comparisons that would close them.
 #
 # 1. **Eba**: 1,000 people in Nigeria and Cameroon rank food made from 13 kinds of cassava.
 # 2. **LLM answers**: 124 crowd workers compare the answers of 59 language models to 13 prompts.
-#
-# Nothing here draws from a posterior; everything runs in seconds.
 
 # %%
 import os
@@ -62,7 +69,7 @@ def heat_map(count, rows, columns, title):
 
 
 # %% [markdown]
-# # Part 1: eba in two countries
+# ## Part 1: eba in two countries
 #
 # Each person tasted three samples and said which was best and which worst, overall and in seven respects: colour,
 # smoothness, and so on. These respects are the *states*. The country is the *context*: something we know about a
@@ -85,7 +92,7 @@ words(result.to_frame()[["check", "verdict", "words"]])
 # that a chain of comparisons joins any two kinds (A was compared with B, B with C). The holes open when the countries
 # are looked at one by one. Let us see each of them.
 #
-# ## Hole 1: respects that a country was never asked about
+# ### Hole 1: respects that a country was never asked about
 
 # %%
 cells = coverage(eba)
@@ -110,7 +117,7 @@ print(f"{missing_mass(cells, even).delta:.0%} of the use falls on cells that nob
 # A quarter. What Cameroonians find smooth may be what Nigerians find smooth, but this table cannot tell: not with a
 # better model, and not with ten times as many answers of the same kind.
 #
-# ## Hole 2: kinds that a country never saw
+# ### Hole 2: kinds that a country never saw
 
 # %%
 present = connectivity(eba, by=("context",))["n_item_comparisons"]
@@ -128,7 +135,7 @@ pd.DataFrame(apart, columns=["kind", "never with"]).groupby("kind")["never with"
 # %% [markdown]
 # (Each pair is listed once.) TMS6 and Sape matter most: each is near the top in its own country. Which is better?
 #
-# ## Why you should believe it
+# ### Why you should believe it
 #
 # A program that ranks items does not refuse the question. Pool the countries, and here is the ranking:
 
@@ -173,7 +180,7 @@ print(f"two tastes beat one by {gain:.1f} (chance: about 4; above 13 once in 100
 # and are not independent; even half of 29.7 would be beyond chance.) The assumption behind the chain is refuted where
 # it can be tested, so the pooled answer on TMS6 against Sape should not be used, however small its standard error.
 #
-# ## What to ask next
+# ### What to ask next
 #
 # For every respect and country, `suggest_comparisons` lists the fewest pairs that would join every kind. For the
 # overall judgement, these eight:
@@ -185,11 +192,12 @@ words(plan[["context", "item_a", "item_b", "reason"]])
 # %% [markdown]
 # Bring the three Cameroonian kinds to Nigeria, or the five Nigerian ones to Cameroon; with either, TMS6 and Sape meet
 # in one country. The empty cells need the questions themselves: firmness and odour in Nigeria, mouldability and
-# smoothness in Cameroon. Until then a system should *defer* there (notebook 05), or say which assumption it makes and
-# what that assumption could cost (notebook 04).
+# smoothness in Cameroon. Until then a system should *defer* there ([notebook 5](05_from_posterior_to_policy.ipynb)),
+# or say which assumption it makes and what that assumption could cost
+# ([notebook 4](04_what_no_data_can_fix.ipynb)).
 
 # %% [markdown]
-# # Part 2: 59 models, 13 prompts
+# ## Part 2: 59 models, 13 prompts
 #
 # Crowd workers saw one prompt and the answers of two language models. Here the prompts are the states.
 
@@ -202,7 +210,7 @@ result = bayespref.check(crowd)
 words(result.to_frame()[["check", "verdict", "words"]])
 
 # %% [markdown]
-# ## Hole 1: seventeen answers that nobody judged
+# ### Hole 1: seventeen answers that nobody judged
 #
 # 750 of 767 cells (model, prompt) were seen. Here are the models with a gap, at the four prompts that have one:
 
@@ -217,7 +225,7 @@ heat_map(seen, "item", "state", "Seventeen model x prompt cells were never judge
 # 2 % of the cells looks harmless. It is not where a system picks *the best model for this prompt*: these models cannot
 # be ranked there, and a method that ranks them anyway has filled the gap from other prompts.
 #
-# ## Hole 2: prompts where the data say who, but not by how much
+# ### Hole 2: prompts where the data say who, but not by how much
 #
 # The second failure is quieter. At five prompts some models *always* won, or always lost, against all the rest. A win
 # record of 20 : 0 says who is better; by how much, no finite number says best. These prompts are **separated**:
@@ -255,7 +263,7 @@ against.loc[against["reason"] != "", ["difference", "reason"]].head(3)
 # The estimate is infinite. Every tool that prints a number here got its size from somewhere else: a prior, a penalty,
 # or the step at which it stopped.
 #
-# ## Why the number of answers does not help
+# ### Why the number of answers does not help
 #
 # There are 8,931 answers by 124 people, and no prompt has fewer than 88 workers. But who answered what?
 
@@ -266,7 +274,7 @@ print(coverage(crowd, by=("state", "annotator")).attrs["statement"].split("(")[0
 # A quarter of the (worker, prompt) cells is empty: workers chose what to do. If workers differ, a prompt shows the
 # taste of those who came.
 #
-# ## What to ask next
+# ### What to ask next
 
 # %%
 plan = bayespref.suggest_comparisons(crowd)
@@ -280,7 +288,7 @@ pd.crosstab(every["state"], every["reason"])
 # 17 comparisons would give each missing cell its first answer, and 26 could end the separation (each only if the model
 # listed second wins or ties; if it keeps losing, the honest answer stays "better, by an unknown amount").
 #
-# ## In short
+# ## What to remember
 #
 # | hole | looks like | what to do |
 # |---|---|---|
@@ -291,3 +299,9 @@ pd.crosstab(every["state"], every["reason"])
 #
 # `bayespref check TABLE` does the first step from the command line and exits with 1 when a check fails, so that a
 # pipeline can stop before a model is trained on what was never asked.
+#
+# ## Read on
+#
+# - [Gate in CI](../docs/howto/gate-ci.md); [which numbers rest on data](../docs/howto/audit.md);
+#   [what comparisons can identify](../docs/theory/identification.md).
+# - Next: [notebook 4](04_what_no_data_can_fix.ipynb). A hole is there, and nobody can be asked today: what then?

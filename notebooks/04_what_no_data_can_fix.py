@@ -14,16 +14,24 @@
 # %% [markdown]
 # # What no data can fix, what assumptions buy, what randomising buys
 #
+# *Notebook 4 of 7 · before: [What was never asked](03_what_was_never_asked.ipynb) · next: [From a posterior to a policy, and from a policy to a stream of decisions](05_from_posterior_to_policy.ipynb)*
+#
+# | | |
+# |---|---|
+# | **Question** | Where nobody asked: what do more data change, what do assumptions buy, what does a coin buy? |
+# | **You know already** | From notebooks 1 and 3: a cell that nobody was asked about, bounds, regret. |
+# | **You will know** | Why no data of the same kind help, how to argue about an assumption by its breakdown value, and when to toss a coin, defer or ask. |
+# | **Takes** | About 30 s. Data: simulated, so that the truth is known. |
+#
 # Who asks decides what is asked. Where a kind of person never asks, the table is silent about what that kind of person
-# wants, and more data of the same kind stay silent. This notebook shows three things about such a blind spot:
+# wants, and more data of the same kind stay silent. Notebook 1 met such a **blind spot**, notebook 3 found some in real
+# tables. This one shows three things about it:
 #
 # 1. **What no data can fix.** Two reward tables that give every comparison ever asked the same probability, and differ
 #    exactly where a decision is to be made. You will check this yourself.
 # 2. **What assumptions buy.** Bounds shrink as an assumption strengthens, until the data refute it. Each assumption has
 #    a *breakdown value*: how much of it the decision needs.
 # 3. **What randomising buys.** A fair coin over two unknown actions halves the worst case. Over more actions it buys less.
-#
-# Everything runs in under a minute and a half.
 
 # %%
 import warnings
@@ -31,6 +39,8 @@ import warnings
 import numpy as np
 import pandas as pd
 from IPython.display import SVG
+
+warnings.filterwarnings("ignore", message="IProgress not found")  # no progress bars are shown here
 
 import bayespref
 from bayespref.bounds import (
@@ -48,8 +58,6 @@ from bayespref.errors import InfeasibleRestrictionError
 from bayespref.report import plots_bounds
 from bayespref.report.plots_style import to_svg
 from bayespref.simulate.scenarios import blind_spot
-
-warnings.filterwarnings("ignore", message="IProgress not found")  # no progress bars are shown here
 
 
 def show(figure):
@@ -72,22 +80,16 @@ pd.crosstab(
 )
 
 # %% [markdown]
-# # Part 1: what no data can fix
+# ## Part 1: what no data can fix
 #
-# ## A posterior is not a bound
+# ### A posterior is not a bound
 #
 # Fit the model, and look at one difference in the cell that nobody visited: state 1, type 0, item 3 against item 0.
 
 # %%
-tree = bayespref.run(
-    table,
-    model="latent_types",
-    options={"types_observed": True, "reward_scale": 2.0},
-    rng_key=0,
-    reward_range=world.reward_range,
-    regions="state_type",
-    progress=False,
-)
+options = {"types_observed": True, "reward_scale": 2.0}
+tree = bayespref.fit("latent_types", table, rng_key=0, options=options, draws=300, n_starts=1, progress=False)
+tree = bayespref.analyse(tree, reward_range=world.reward_range, regions="state_type")
 cell = {"state": "state 1", "type": "type 0"}
 pair = cell | {"item": "item 3", "item_other": "item 0"}
 reward = tree["posterior"]["reward"].sel(cell)
@@ -100,9 +102,7 @@ print(f"90 % interval of the draws [{interval[0]:.2f}, {interval[1]:.2f}]; what 
 
 # %%
 title = "Nobody asked: the posterior is the prior, and the data allow anything in the range"
-show(
-    plots_bounds.posterior_beside_set(draws, (low, high), interval=interval, truth=truth, title=title),
-)
+show(plots_bounds.posterior_beside_set(draws, (low, high), interval=interval, truth=truth, title=title))
 
 # %% [markdown]
 # The posterior looks like knowledge. It is the prior: no comparison entered it. Another prior would give another
@@ -134,7 +134,7 @@ pd.DataFrame(rows).set_index("comparisons").style.format("{:.0%}")
 # %% [markdown]
 # The 90 % credible region of the *set* covers the set in about 90 % of worlds (Monte-Carlo error: 1 %). The 90 % interval of draws almost never does.
 #
-# ## Two worlds that no data can tell apart
+# ### Two worlds that no data can tell apart
 #
 # Let a policy play one item in state 1 for everybody. `two_world_certificate` returns two reward tables for that state:
 # one in which the policy does well, one in which it does as badly as the data allow.
@@ -159,7 +159,8 @@ show(
 )
 
 # %% [markdown]
-# You need not believe the package. Ten lines of NumPy check the claim on every comparison of the table:
+# A line joins items that were compared with each other: between them nothing can move. You need not believe the package.
+# Ten lines of NumPy check the claim on every comparison of the table:
 
 # %%
 both = np.stack([world.reward, world.reward])
@@ -178,7 +179,7 @@ print(f"regret {regret[0]:.3f} and {regret[1]:.3f}: gap {regret[1] - regret[0]:.
 # whoever commits to that item loses the second number in one of them.
 
 # %% [markdown]
-# # Part 2: how much is at stake: delta times H
+# ## Part 2: how much is at stake: delta times H
 #
 # Suppose a share delta of deployment falls into the blind spot, actions tie elsewhere, and the reward range there is H.
 # How much must be lost? It depends on who may choose, and among how many actions. With delta = 0.2 and H = 1, and two
@@ -238,7 +239,7 @@ pd.DataFrame(rows).style.hide(axis="index").format("{:.3f}")
 # At d = 0.8 nothing the silent 40 % could want changes the decision: V = 0. **Flag regions by V, not by delta.**
 
 # %% [markdown]
-# # Part 3: what assumptions buy
+# ## Part 3: what assumptions buy
 #
 # Assumptions carry information from cells that were visited into cells that were not. To keep sampling error out of the
 # way, take the maximum-likelihood differences within components. No prior enters.
@@ -280,15 +281,14 @@ show(plots_bounds.nested_bands(bands, truth=truth, title=title))
 # The **breakdown value** is where V leaves zero: up to it one item is best in every world the assumption allows. By cell:
 
 # %%
-by_cell = bought["breakdown"].squeeze("assumption").to_pandas()
-by_cell
+bought["breakdown"].squeeze("assumption").to_pandas().round(2)
 
 # %% [markdown]
 # - `inf`: the cell was visited, so no assumption is needed.
 # - a number: the decision needs the assumption up to there. Is it plausible that types differ by no more?
 # - `NaN`: no kappa settles it. In state 2, type 1, even the smallest kappa the data allow leaves the best item open.
 #
-# ## A stronger assumption, and what it costs to be wrong
+# ### A stronger assumption, and what it costs to be wrong
 #
 # `interaction` says: how items compare is a state part plus a type part, up to eta. In a world where that is *true*, it
 # fills the blind spot almost to a point:
@@ -322,7 +322,7 @@ second = assume(sums, {"interaction": 8.0}, breakdown_draws=1, items=["item 0", 
 print(f"additive world: smallest eta {float(second['smallest_feasible'].squeeze()):.2f}")
 
 # %% [markdown]
-# ## Under a posterior
+# ### Under a posterior
 #
 # On a fitted tree `bounds` does the same draw by draw, and writes the group `bounds`. Draws that refute the assumption
 # are left out, counted, and named in a warning.
@@ -345,7 +345,7 @@ pd.DataFrame(
 # only part of the draws. The decision stands on a narrow assumption, and the numbers say so.
 
 # %% [markdown]
-# # Part 4: what randomising buys
+# ## Part 4: what randomising buys
 #
 # Back in state 1 of the first world, with no assumption but the range. A policy that does not see the type must choose
 # for both; the silent type is half of them.
@@ -370,7 +370,7 @@ loss, _ = regret_from_offsets(world.reward[1], asked, weights, world.reward_rang
 print(f"V after asking: {float(minimax_regret(loss).value):.2f}; before: {float(game.value):.2f}")
 
 # %% [markdown]
-# ## In short
+# ## What to remember
 #
 # | | what it does | what it costs |
 # |---|---|---|
@@ -379,3 +379,9 @@ print(f"V after asking: {float(minimax_regret(loss).value):.2f}; before: {float(
 # | an assumption | bounds that nest, a breakdown value to argue about | wrong if the assumption is; sometimes refuted |
 # | a coin | halves the worst case of two actions, less of more | every single decision may still be the bad one |
 # | asking in the blind spot | removes it | some comparisons |
+#
+# ## Read on
+#
+# - [Bounds and assumptions](../docs/howto/bounds.md), [which bound](../docs/choosing.md); the mathematics:
+#   [how wrong could a decision be](../docs/theory/bounds.md).
+# - Next: [notebook 5](05_from_posterior_to_policy.ipynb) turns these bounds into decisions, case by case.

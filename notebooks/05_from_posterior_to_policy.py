@@ -14,11 +14,20 @@
 # %% [markdown]
 # # From a posterior to a policy, and from a policy to a stream of decisions
 #
-# A posterior says how sure a fit is. A system needs something else: for each case, act or leave it to somebody, and a
-# file that says so without the fitting code. This notebook walks that road on a simulated world whose truth we know.
+# *Notebook 5 of 7 · before: [What no data can fix, what assumptions buy, what randomising buys](04_what_no_data_can_fix.ipynb) · next: [Which comparisons to collect next](06_which_comparisons_next.ipynb)*
 #
-# Four states, two types of people, four items. Two of the eight (state, type) cells were never asked about. At
-# deployment half of all cases come from exactly these two.
+# | | |
+# |---|---|
+# | **Question** | For each case that comes in: act, or leave it to somebody? |
+# | **You know already** | From notebook 4: bounds, regret, and that a blind spot does not go away. |
+# | **You will know** | How bounds become a policy in one file, a threshold with a guarantee, and what a rule costs over a stream of cases. |
+# | **Takes** | About 20 s. Data: simulated, so that what each decision cost is known. |
+#
+# A posterior says how sure a fit is, a bound how wrong it could be. A system needs something else: for each case, act or
+# leave it to somebody, and a file that says so without the fitting code.
+#
+# The world is that of notebook 4: four states, two types of people, four items. Two of the eight (state, type) cells
+# were never asked about. At deployment half of all cases come from exactly these two.
 
 # %%
 import tempfile
@@ -43,7 +52,6 @@ from bayespref.defer.stream import compare_rules, cost_frontier, draw_cases, rep
 from bayespref.report import plots_defer
 from bayespref.report.plots_style import to_svg
 from bayespref.simulate.scenarios import blind_spot
-from bayespref.workflow import fit
 
 
 def show(figure):
@@ -56,7 +64,7 @@ world = blind_spot(eps=0.0, deployment_on_missing=0.5, seed=1)
 people = hold_out(world.comparisons, by="annotator", share=0.4, seed=0)
 print(f"{people.train.n_rows:,} comparisons to fit on, {people.test.n_rows:,} of {len(people.held_out)} other people")
 
-tree = fit(
+tree = bayespref.fit(
     "latent_types",
     people.train,
     rng_key=0,
@@ -142,6 +150,9 @@ print(certificate.guarantee)
 print(f"act where the score is at most {certificate.threshold:.3g}: {certificate.n_accepted} of {certificate.n} units")
 
 # %% [markdown]
+# Every held-out person is one unit. All are accepted: nobody was asked in the two empty cells, so all units come from
+# cells that are well known. The guarantee is about such cells and says nothing of the empty ones, which defer by force.
+#
 # ## A stream of decisions
 #
 # Now the policy goes to work: 4,000 cases, half of them from the blind spot. Because the world is simulated, we know
@@ -180,9 +191,8 @@ average = many.groupby("rule", sort=False, as_index=False)[["deferral_rate", "co
 average.assign(worst_world=many.groupby("rule", sort=False)["cost"].max().values).round(3)
 
 # %% [markdown]
-# `one type for all` borrows the other type's favourite. Here that is worth nothing, because the truths were drawn afresh.
-# In the world as simulated the types share a third of what they want, and borrowing loses 1.19 a case on average: about
-# the price of deferring here, more than any lower one. Which of the two worlds it is, the data do not say.
+# `one type for all` borrows the other type's favourite. In the first table, where the types share a part of what they
+# want, that was cheapest of all. Over truths drawn afresh it costs most. Which of the two it is, the data do not say.
 #
 # The frontier shows it for all thresholds: sort the cases by their score, defer those above the threshold, and read off
 # the cost per case, averaged over the 200 truths.
@@ -235,15 +245,16 @@ pd.DataFrame(by_type, index=final["state"].values).round(2)
 # %% [markdown]
 # ## Is the posterior as good as its word?
 #
-# Over all pairs and cells, how often was r(a) > r(b) when the posterior said so with probability p? In the observed
-# cells probabilities sit at 0 and 1 and are right. The blind cells contribute the middle: there the posterior says
-# "about one half", which is honest and useless.
+# Over all pairs and cells, and over the 200 truths, how often was r(a) > r(b) when the posterior said so with
+# probability p? In the observed cells probabilities sit at 0 and 1 and are right. The blind cells contribute the middle:
+# there the posterior says "about one half", which is honest and useless.
 
 # %%
-above = (reward[..., :, None] > reward[..., None, :]).mean(0)
-truth = world.reward[..., :, None] > world.reward[..., None, :]
-off = ~np.eye(n_items, dtype=bool)
-reliability = sign_reliability(above[..., off].ravel(), truth[..., off].ravel())
+a, b = np.triu_indices(n_items, 1)
+draws = tree["posterior"]["reward"]
+above = (draws.isel(item=a) > draws.isel(item=b).values).mean(("chain", "draw")).values
+truth = np.stack(truths)[..., a] > np.stack(truths)[..., b]
+reliability = sign_reliability(np.broadcast_to(above, truth.shape).ravel(), truth.ravel())
 columns = ("lower", "upper", "n_cases", "predicted", "observed")
 bins = pd.DataFrame({name: getattr(reliability, name) for name in columns})
 show(plots_defer.sign_reliability(bins, title="The posterior is sure and right, or at one half and guessing"))
@@ -264,7 +275,7 @@ folder.cleanup()
 # %% [markdown]
 # `examples/service` in the repository serves the same file over HTTP and refuses to start on a broken one.
 #
-# ## What to take away
+# ## What to remember
 #
 # | Question | Ask |
 # |---|---|
@@ -273,3 +284,9 @@ folder.cleanup()
 # | What would a rule have cost? | `draw_cases`, `compare_rules` on a world with known truth |
 # | The type of a person is not known? | `score_annotators` with the labels given so far |
 # | What does a service need? | `policy.json` and `DeferralPolicy.load` |
+#
+# ## Read on
+#
+# - [Defer](../docs/howto/defer.md), [which rule](../docs/choosing.md); the mathematics:
+#   [when not to act](../docs/theory/deferral.md).
+# - Next: [notebook 6](06_which_comparisons_next.ipynb). Deferring costs something every time; asking costs something once.

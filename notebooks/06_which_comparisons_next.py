@@ -14,8 +14,17 @@
 # %% [markdown]
 # # Which comparisons to collect next
 #
-# A hole that is known should be filled at least cost. This notebook goes from information to designs, from a fit to a
-# table that a labelling team can use, and to the audits that say whether overlap is real.
+# *Notebook 6 of 7 · before: [From a posterior to a policy, and from a policy to a stream of decisions](05_from_posterior_to_policy.ipynb) · next: [Whom the policy is for](07_whom_the_policy_is_for.ipynb)*
+#
+# | | |
+# |---|---|
+# | **Question** | Which comparisons should be collected next, from whom, and how many? |
+# | **You know already** | From notebooks 3 and 5: holes, and what deferring there costs. A hole that is known should be filled at least cost. |
+# | **You will know** | What a label informs, how to turn a fit into a table for a labelling team, and how to see that overlap or answers are not what they seem. |
+# | **Takes** | About 20 s. Data: simulated. |
+#
+# This notebook goes from information to designs, from a fit to a table that a labelling team can use, and to the audits
+# that say whether overlap is real.
 
 # %%
 import json
@@ -38,12 +47,16 @@ from bayespref.report import plots_design
 from bayespref.report.plots_style import to_svg
 from bayespref.simulate.regimes import correlation_sweep
 from bayespref.simulate.scenarios import blind_spot
-from bayespref.workflow import fit
 
 
 def show(figure):
     """Show a figure."""
     return SVG(to_svg(figure))
+
+
+def words(table):
+    """Show a table of words, without row numbers."""
+    return table.style.hide(axis="index").format(precision=3).set_properties(**{"text-align": "left"})
 
 
 # %% [markdown]
@@ -66,14 +79,16 @@ show(
 )
 
 # %% [markdown]
-# The best mix takes 69 % from the passive source, not half: margins saturate less there across the coefficients. The
-# certificate proves it. No mix has a larger least eigenvalue than the bound.
+# Each outline is one standard error around the coefficients per label; its long axis is the direction that is known
+# worst. The best mix takes 69 % from the passive source, not half: margins saturate less there across the coefficients.
+# How far it is from the best that any mix could do is not taken on trust: `gap` is the distance to an upper bound.
+#
+# Now say that a label of the designed source costs three times as much. What does a larger budget per label buy?
 
 # %%
 print(f"share of the passive source {best.weights[0]:.3f}, value {best.value:.5f}, gap {best.gap:.1e}")
 caps = np.linspace(1.0, 2.5, 7)
-arms_dear = np.array([[[1.0, 0.95], [0.95, 1.0]], [[1.0, -0.3], [-0.3, 1.0]]])
-designs = [optimal_mixture(arms_dear, cost=[1, 3], cost_cap=cap) for cap in caps]
+designs = [optimal_mixture(arms, cost=[1, 3], cost_cap=cap) for cap in caps]
 frontier = pd.DataFrame(
     {
         "design": "best mix under the cap",
@@ -82,7 +97,8 @@ frontier = pd.DataFrame(
         "upper_bound": [design.upper_bound for design in designs],
     }
 )
-show(plots_design.cost_frontier(frontier, title="What a higher mean cost buys", x_label="largest mean cost of a label"))
+title = "Beyond a mean cost of about 1.6 more money buys nothing"
+show(plots_design.cost_frontier(frontier, title=title, x_label="largest mean cost of a label"))
 
 # %% [markdown]
 # ## Is the overlap real?
@@ -94,7 +110,7 @@ show(plots_design.cost_frontier(frontier, title="What a higher mean cost buys", 
 show(plots_design.quadrant_plot(rows.difference, ("helpful", "long"), title="Helpful and long come together"))
 
 # %%
-quadrants(rows.difference, ("helpful", "long"), [("helpful", "long")])[["antipodal_min", "reason", "words"]]
+words(quadrants(rows.difference, ("helpful", "long"), [("helpful", "long")])[["antipodal_min", "words"]])
 
 # %%
 audit = worst_pairs(rows.difference, w, rng=np.random.default_rng(0), k=10)
@@ -106,16 +122,16 @@ print("read these rows:", audit.review.tolist())
 
 # %%
 claims = {"helpful + long": np.array([1.0, 1.0]), "helpful - long": np.array([1.0, -1.0])}
-adequacy(rows.difference, w, claims, 0.5, rng=np.random.default_rng(0))[["claim", "se", "needed", "verdict", "words"]]
+words(adequacy(rows.difference, w, claims, 0.5, rng=np.random.default_rng(0))[["claim", "verdict", "words"]])
 
 # %% [markdown]
 # ## From a fit to a table for a labelling team
 #
-# The blind-spot world: four states, two types, and two of the eight cells were never asked about.
+# The world of notebooks 4 and 5: four states, two types, and two of the eight cells were never asked about.
 
 # %%
 world = blind_spot(eps=0.0, seed=1)
-tree = fit(
+tree = bayespref.fit(
     "latent_types",
     world.comparisons,
     rng_key=0,
@@ -178,7 +194,7 @@ print(drift.words)
 drift.shares.round(2)
 
 # %% [markdown]
-# ## What to take away
+# ## What to remember
 #
 # | Question | Ask |
 # |---|---|
@@ -188,3 +204,9 @@ drift.shares.round(2)
 # | Could this trade-off have been learned? | `adequacy` |
 # | Which comparisons should an expert read? | `worst_pairs`, `quadrants` |
 # | Did the answers change? | `label_drift` |
+#
+# ## Read on
+#
+# - [Collect](../docs/howto/collect.md); the mathematics: [which comparisons to collect](../docs/theory/design.md); the
+#   study [next-comparisons](../docs/studies/next-comparisons.md) asks what following the proposals is worth.
+# - Next: [notebook 7](07_whom_the_policy_is_for.ipynb). So far the policy was for those who answered.

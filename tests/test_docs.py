@@ -258,3 +258,26 @@ def test_each_notebook_is_the_same_in_both_forms_and_carries_no_output():
         assert cells(text, "ipynb") == cells(script.read_text(encoding="utf-8"), "py:percent"), notebook.name
         code = [cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"]
         assert not any(cell["outputs"] or cell["execution_count"] for cell in code), notebook.name
+
+
+def test_the_notebooks_are_one_course():
+    """Each says what it asks, what is known before and after and how long it takes, and leads on to the next."""
+    scripts = sorted((ROOT / "notebooks").glob("*.py"))
+    wrong = []
+    for k, script in enumerate(scripts):
+        texts = [
+            source for kind, source in cells(script.read_text(encoding="utf-8"), "py:percent") if kind == "markdown"
+        ]
+        asked = re.findall(r"^\| \*\*(.+?)\*\* \|", texts[0], flags=re.MULTILINE)
+        if asked != ["Question", "You know already", "You will know", "Takes"]:
+            wrong.append(f"{script.name} opens with {asked}")
+        if f"Notebook {k + 1} of {len(scripts)}" not in texts[0]:
+            wrong.append(f"{script.name} does not say its place")
+        neighbours = [other.with_suffix(".ipynb").name for other in scripts[max(k - 1, 0) : k + 2] if other != script]
+        wrong += [f"{script.name} does not lead to {name}" for name in neighbours if f"({name})" not in texts[0]]
+        wrong += [
+            f"{script.name} lacks {end!r}" for end in ("## What to remember", "## Read on") if end not in texts[-1]
+        ]
+        links = re.findall(r"\]\(([^)\s:]+)\)", "\n".join(texts))
+        wrong += [f"{script.name}: {link} is not there" for link in links if not (script.parent / link).exists()]
+    assert wrong == []
