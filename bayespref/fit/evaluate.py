@@ -159,14 +159,17 @@ def mean_expected_counts(
     """
     n_outcomes = len(data.outcomes)
 
-    def add(total: Array, draw: tuple[Array, Array]) -> tuple[Array, None]:
-        x, own = draw
-        resp = density.by_type(responsibilities(density.unit_log_joint(x, data, outcome)))[:, own]
-        return total + expected_counts(resp, data, outcome, n_outcomes)[0], None
+    @jax.jit  # records are arguments: what a compiled function closes over is a constant of the program
+    def summed(flat: Array, order: Array, data: ChoiceData, outcome: Array) -> Array:
+        def add(total: Array, draw: tuple[Array, Array]) -> tuple[Array, None]:
+            x, own = draw
+            resp = density.by_type(responsibilities(density.unit_log_joint(x, data, outcome)))[:, own]
+            return total + expected_counts(resp, data, outcome, n_outcomes)[0], None
 
-    start = jnp.zeros((order.shape[1], data.n_questions, n_outcomes))
-    total = jax.jit(lambda xs, ks: jax.lax.scan(add, start, (xs, ks))[0])(jnp.asarray(flat), jnp.asarray(order))
-    return np.asarray(total) / len(flat)
+        start = jnp.zeros((order.shape[1], data.n_questions, n_outcomes))
+        return jax.lax.scan(add, start, (flat, order))[0]
+
+    return np.asarray(summed(jnp.asarray(flat), jnp.asarray(order), data, outcome)) / len(flat)
 
 
 class AnnotatorValues(NamedTuple):
@@ -214,22 +217,25 @@ def annotator_values(
     reference = density.variables(jnp.asarray(pivot), data)
     names: list[str] = [name for name in ("class_log_decisiveness", "class_trait") if name in reference]
 
-    def moments(total: dict[str, Array], x: Array) -> tuple[dict[str, Array], None]:
-        values = density.variables(x, data)
-        resp = responsibilities(density.unit_log_joint(x, data, outcome))
-        for name in names:
-            node = values[name].reshape(resp.shape[1], -1)
-            if name == "class_trait":
-                node = node * jnp.where((values["loading"] * reference["loading"]).sum((1, 2)) < 0, -1.0, 1.0)
-            first = resp @ node
-            total[name] = total[name] + jnp.stack([first, resp @ node**2], axis=-1)
-        return total, None
+    @jax.jit
+    def summed(flat: Array, data: ChoiceData, outcome: Array) -> dict[str, Array]:
+        def moments(total: dict[str, Array], x: Array) -> tuple[dict[str, Array], None]:
+            values = density.variables(x, data)
+            resp = responsibilities(density.unit_log_joint(x, data, outcome))
+            for name in names:
+                node = values[name].reshape(resp.shape[1], -1)
+                if name == "class_trait":
+                    node = node * jnp.where((values["loading"] * reference["loading"]).sum((1, 2)) < 0, -1.0, 1.0)
+                first = resp @ node
+                total[name] = total[name] + jnp.stack([first, resp @ node**2], axis=-1)
+            return total, None
 
-    size = {name: int(np.prod(reference[name].shape[1:], dtype=int)) for name in names}
-    start = {name: jnp.zeros((data.n_units, size[name], 2)) for name in names}
-    total = jax.jit(lambda xs: jax.lax.scan(moments, start, xs)[0])(jnp.asarray(flat))
+        size = {name: int(np.prod(reference[name].shape[1:], dtype=int)) for name in names}
+        start = {name: jnp.zeros((data.n_units, size[name], 2)) for name in names}
+        return jax.lax.scan(moments, start, flat)[0]
+
     found = {}
-    for name, value in total.items():
+    for name, value in summed(jnp.asarray(flat), data, outcome).items():
         mean, square = np.moveaxis(np.asarray(value) / len(flat), -1, 0)
         found[name] = np.stack([mean, np.sqrt(np.maximum(square - mean**2, 0.0))], axis=-1)
     decisiveness = found.get("class_log_decisiveness")

@@ -18,6 +18,7 @@ from bayespref.fit.density import Density, hessian
 from bayespref.fit.em import find_modes
 from bayespref.fit.minibatch import unit_batches
 from bayespref.fit.nuts import whitening
+from bayespref.fit.streaming import climb_batches
 
 _UNITS_A_BATCH = 512
 _UNITS_TO_START = 2000
@@ -71,9 +72,10 @@ def fit_svi(
 ) -> Variational:
     """Fit a normal distribution with independent components to the posterior, a batch of units at a time.
 
-    Components are independent in coordinates whitened by the Hessian at the mode of a subset of units, its likelihood
-    part scaled to the whole table; with more than 1500 parameters, in the raw coordinates. One batch at a time is on
-    the device.
+    Starts climb to modes of a random 2000 units; from the best, EM over the batches reaches the mode of all of them
+    (:func:`bayespref.fit.streaming.climb_batches`), where the steps begin. Components are independent in coordinates
+    whitened by the Hessian at the mode of those 2000, its likelihood part scaled to the whole table. With more than
+    1500 parameters the steps begin near zero, in the raw coordinates. One batch at a time is on the device.
 
     Parameters
     ----------
@@ -111,7 +113,7 @@ def fit_svi(
     rng = np.random.default_rng(np.asarray(jax.random.key_data(deal_key)).ravel())
     n_batches = max(-(-data.n_units // units_a_batch), 1)
     batches = unit_batches(data, np.asarray(outcome), n_batches=n_batches, rng=rng)
-    centre, factor = _coordinates(density, data, outcome, rng, start_key, n_starts, progress)
+    centre, factor = _coordinates(density, data, outcome, batches, rng, start_key, n_starts, progress)
     place = jnp.asarray(centre), None if factor is None else jnp.asarray(factor)
     optimiser = Adam(step_size=lambda i: _RATE * 0.5 * (1.0 + jnp.cos(jnp.pi * jnp.minimum(i / steps, 1.0))))
 
@@ -173,17 +175,21 @@ def _coordinates(
     density: Density,
     data: ChoiceData,
     outcome: Int[Array, " record"],
+    batches: list[tuple[ChoiceData, Any]],
     rng: np.random.Generator,
     key: Array,
     n_starts: int,
     progress: bool,
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Mode of a subset of units and the whitening matrix there, its likelihood scaled to all units."""
+    """Mode of all units, climbed to from the best of a subset, and the whitening matrix by the subset's Hessian."""
     if density.size > _MOST_WHITENED:
         return 0.1 * rng.normal(size=density.size), None
     parts = max(-(-data.n_units // _UNITS_TO_START), 1)
-    part, column = unit_batches(data, np.asarray(outcome), n_batches=parts, rng=rng)[0]
+    part, column = unit_batches(data, np.asarray(outcome), n_batches=parts, rng=rng, only=1)[0]
     modes = find_modes(density, part, jnp.asarray(column), rng_key=key, n_starts=n_starts, progress=progress)
     best = modes.flat[0]
     prior = -np.asarray(jax.jit(lambda x, d: hessian(density.log_prior, x, d))(jnp.asarray(best), data))
-    return best, whitening(prior + parts * (modes.precision - prior))
+    factor = whitening(prior + parts * (modes.precision - prior))
+    if parts > 1:
+        best = climb_batches(density, best, batches, data, progress=progress)
+    return best, factor

@@ -16,8 +16,10 @@ from bayespref.comparisons import from_codes
 from bayespref.errors import ModelError
 from bayespref.fit import svi
 from bayespref.fit.density import make_density
+from bayespref.fit.em import find_modes
 from bayespref.fit.importance import sample_laplace
 from bayespref.fit.minibatch import unit_batches
+from bayespref.fit.streaming import climb_batches
 from bayespref.fit.svi import fit_svi
 from bayespref.models import latent_types
 from bayespref.posterior.store import load_fit, save_fit
@@ -171,6 +173,22 @@ def test_batches_hold_every_record_once():
     prior = density.log_prior(flat, data)
     pieces = [float(density.log_joint(flat, part, column) - prior) for part, column in parts]
     assert sum(pieces) == pytest.approx(float(density.log_joint(flat, data, outcome) - prior), rel=1e-12)
+
+
+def test_em_over_batches_ends_at_the_mode_of_all_units(monkeypatch):
+    data, outcome = choice_data(two_groups(people=60))
+    density = make_density(latent_types, data, {"n_types": 2})
+    whole = find_modes(density, data, outcome, rng_key=jax.random.key(1), n_starts=3, progress=False)
+    monkeypatch.setattr(svi, "_UNITS_TO_START", 20)
+    sizes = {"rng_key": jax.random.key(0), "n_starts": 3, "units_a_batch": 8, "progress": False}
+    centre = fit_svi(density, data, outcome, steps=0, **sizes).mean
+    height = jax.jit(density.log_joint)
+    assert float(height(centre, data, outcome)) == pytest.approx(whole.log_joint[0], abs=1e-3)
+    batches = unit_batches(data, np.asarray(outcome), n_batches=7, rng=np.random.default_rng(0))
+    exact = climb_batches(density, centre, batches, data, max_steps=500, tolerance=1e-11, progress=False)
+    slope = np.asarray(jax.jit(jax.grad(density.log_joint))(jnp.asarray(exact), data, outcome))
+    assert np.abs(slope).max() < 1e-3
+    assert float(height(exact, data, outcome)) == pytest.approx(whole.log_joint[0], abs=1e-7)
 
 
 def test_variational_inference_resumes_with_the_same_result(tmp_path, monkeypatch):
