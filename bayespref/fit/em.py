@@ -94,9 +94,8 @@ class Ascent(NamedTuple):
 
 def ascend(objective: Any, flat: Array, *arguments: Any) -> Ascent:
     """One Newton step with backtracking; never lowers the objective."""
-    value, gradient = jax.value_and_grad(objective)(flat, *arguments)
-    _, curve = jax.linearize(lambda x: -jax.grad(objective)(x, *arguments), flat)
-    step = _newton_direction(gradient, curve)
+    (value, gradient), product = jax.linearize(lambda x: jax.value_and_grad(objective)(x, *arguments), flat)
+    step = _newton_direction(gradient, lambda direction: -product(direction)[1])
 
     def halve(carry: tuple[Array, Array]) -> tuple[Array, Array]:
         size = 0.5 * carry[0]
@@ -106,10 +105,21 @@ def ascend(objective: Any, flat: Array, *arguments: Any) -> Ascent:
         size, new = carry
         return jnp.asarray((size > 1e-8) & ~(new >= value))
 
-    size, new = jax.lax.while_loop(unfinished, halve, (jnp.asarray(1.0), objective(flat + step, *arguments)))
+    # the first turn tries the whole step: an evaluation before the loop would be compiled a second time
+    size, new = jax.lax.while_loop(unfinished, halve, (jnp.asarray(2.0), jnp.full_like(value, -jnp.inf)))
     better = new >= value
     end = jnp.where(better, flat + size * step, flat)
     return Ascent(end, jnp.where(better, new - value, 0.0), gradient)
+
+
+class _Climb(NamedTuple):
+    """Where EM stands: the point it goes to next, the last point seen with its log-joint and gain, steps taken."""
+
+    ahead: Array
+    flat: Array
+    value: Array
+    gain: Array
+    step: Array
 
 
 def em_climb(
@@ -148,20 +158,22 @@ def em_climb(
         owner = _random_owners(key, data.n_units, n_types)
         initial = jax.nn.one_hot(owner, n_types) if n_types > 1 else jnp.ones((data.n_units, 1))
 
-        def body(carry: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
-            flat, value, _, step = carry
-            resp = responsibilities(density.unit_log_joint(flat, data, outcome))
-            flat = m_step(flat, jnp.where(step < _FIRST_STEPS, initial, resp), data, outcome)
-            new = density.log_joint(flat, data, outcome)
-            return flat, new, jnp.where(step < _FIRST_STEPS, jnp.inf, new - value), step + 1
+        def body(carry: _Climb) -> _Climb:
+            here = carry.ahead
+            joint = density.unit_log_joint(here, data, outcome)
+            value = jnp.vdot(data.multiplicity, jax.scipy.special.logsumexp(joint, axis=1))
+            value = value + density.log_prior(here, data)
+            ahead = m_step(here, jnp.where(carry.step < _FIRST_STEPS, initial, responsibilities(joint)), data, outcome)
+            gain = jnp.where(carry.step <= _FIRST_STEPS, jnp.inf, value - carry.value)
+            return _Climb(ahead, here, value, gain, carry.step + 1)
 
-        def unfinished(carry: tuple[Array, Array, Array, Array]) -> Array:
-            _, _, gain, step = carry
-            return jnp.asarray((gain > tolerance) & (step < max_steps + _FIRST_STEPS))
+        def unfinished(carry: _Climb) -> Array:
+            return jnp.asarray((carry.gain > tolerance) & (carry.step <= max_steps + _FIRST_STEPS))
 
-        start = (jnp.zeros(density.size), jnp.asarray(-jnp.inf), jnp.asarray(jnp.inf), jnp.asarray(0))
-        flat, value, _, _ = jax.lax.while_loop(unfinished, body, start)
-        return flat, value
+        zero = jnp.zeros(density.size)
+        start = _Climb(zero, zero, jnp.asarray(-jnp.inf), jnp.asarray(jnp.inf), jnp.asarray(0))
+        end = jax.lax.while_loop(unfinished, body, start)
+        return end.flat, end.value
 
     return climb
 
@@ -215,8 +227,13 @@ def find_modes(
     bar = tqdm(keys, desc="modes (EM)", disable=not progress, leave=False)
     ends = [(flat, float(value)) for flat, value in (climb(key, data, outcome) for key in bar)]
     highest = max(value for _, value in ends)
-    log_joint, log_prior = jax.jit(density.log_joint), jax.jit(density.log_prior)
-    memberships = jax.jit(lambda x, d, o: responsibilities(density.unit_log_joint(x, d, o)))
+
+    @jax.jit
+    def describe(flat: Array, data: ChoiceData, outcome: Array) -> tuple[Array, Array, Array]:
+        joint = density.unit_log_joint(flat, data, outcome)
+        log_likelihood = jnp.vdot(data.multiplicity, jax.scipy.special.logsumexp(joint, axis=1))
+        return log_likelihood, log_likelihood + density.log_prior(flat, data), responsibilities(joint)
+
     weight = np.asarray(data.multiplicity)
     tops: list[_Top] = []
     for flat, value in ends:
@@ -227,13 +244,8 @@ def find_modes(
                 if float(ascent.gain) < _SETTLED:
                     break
                 flat = ascent.flat
-        top = _Top(
-            np.asarray(flat),
-            float(log_joint(flat, data, outcome)),
-            np.asarray(memberships(flat, data, outcome)),
-            ascent,
-            1,
-        )
+        log_likelihood, log_joint, members = describe(flat, data, outcome)
+        top = _Top(np.asarray(flat), float(log_joint), float(log_likelihood), np.asarray(members), ascent, 1)
         same = next((i for i, other in enumerate(tops) if _same_mode(top, other, weight)), None)
         if same is None:
             tops.append(top)
@@ -249,11 +261,10 @@ def find_modes(
     )
     precision = -np.asarray(curvature(jnp.asarray(tops[0].flat), data, outcome))
     values = np.array([top.log_joint for top in tops])
-    prior = np.array([float(log_prior(jnp.asarray(top.flat), data)) for top in tops])
     return Modes(
         flat=np.stack([top.flat for top in tops]),
         log_joint=values,
-        log_likelihood=values - prior,
+        log_likelihood=np.array([top.log_likelihood for top in tops]),
         found=np.array([top.found for top in tops]),
         precision=precision,
         gradient_norm=float(np.abs(np.asarray(ascent.gradient)).max(initial=0.0)),
@@ -266,6 +277,7 @@ class _Top(NamedTuple):
 
     flat: np.ndarray
     log_joint: float
+    log_likelihood: float
     memberships: np.ndarray
     ascent: Ascent | None
     found: int

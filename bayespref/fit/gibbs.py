@@ -89,7 +89,8 @@ def laplace_move(
         return 0.5 * jnp.sum(jnp.einsum("...ji,...j->...i", factor, x - mean) ** 2, axis=-1)
 
     correction = jnp.where(local, 0.0, energy(proposed) - energy(current))
-    log_ratio = log_target(proposed) - log_target(current) + correction
+    after, before = jax.vmap(log_target)(jnp.stack([proposed, current]))
+    log_ratio = after - before + correction
     moved = jnp.log1p(-chance.decision) < log_ratio
     return jnp.where(moved[..., None], proposed, current), moved
 
@@ -335,7 +336,7 @@ def _rest(
 
     def newton(_: int, reached: tuple[Array, Array]) -> tuple[Array, Array]:
         at = reached[0]
-        gradient, hessian = jax.grad(log_target)(at), jax.hessian(log_target)(at)
+        hessian, gradient = jax.jacfwd(lambda x: (jax.grad(log_target)(x),) * 2, has_aux=True)(at)
         values, vectors = jnp.linalg.eigh(-hessian)
         values = jnp.maximum(jnp.abs(values), _LEAST_CURVATURE)  # any precision is valid, a wrong one moves less often
         precision = (vectors * values) @ vectors.T
