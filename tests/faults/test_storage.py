@@ -9,10 +9,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import pyarrow.parquet as parquet
 import pytest
 import xarray as xr
+from pyarrow import csv
 
+from bayespref.cards.archive import write_archive
+from bayespref.cli import main
 from bayespref.comparisons import from_codes
+from bayespref.data.aggregate_file import write_counts
 from bayespref.defer.policy import from_scores
 from bayespref.design.registry import Intervention, write_registry
 from bayespref.design.state import save_state, start
@@ -20,11 +25,15 @@ from bayespref.errors import FitFileError
 from bayespref.files import replacing
 from bayespref.fit.checkpoint import write_checkpoint
 from bayespref.posterior.store import load_fit, save_fit
+from bayespref.report.html import Section, write_report
+from bayespref.studies.runner import run_study
 from bayespref.workflow import fit
 
 TABLE = from_codes(np.array([0, 1, 2]), np.array([1, 2, 0]), np.array([0, 1, 0]), items=("x", "y", "z"))
 POLICY = from_scores([0.0], [1], labels=["s"], items=["x", "y"], c_defer=0.2, data_hash="h", assumptions=[])
 ROW = Intervention(action="ask", intent="bridge", cost_attempt=1.0, version="1")
+SECTION = Section("votes", "votes", "<p>" + "words " * 2000 + "</p>", (), (), "")
+NOISE = np.random.default_rng(0).bytes(30_000)
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +49,9 @@ WRITERS = {
     "chain0.npz": lambda tree, file: write_checkpoint(
         file.parent, np.zeros(3), [np.zeros((2, 3))], chain=0, blocks=1, mark="m"
     ),
+    "report.html": lambda tree, file: write_report([SECTION], file, title="votes"),
+    "audit.zip": lambda tree, file: write_archive(file, {"noise.bin": NOISE}, {"noise.bin": "noise"}, {}),
+    "counts.parquet": lambda tree, file: write_counts(TABLE, file),
 }
 
 
@@ -96,6 +108,61 @@ def test_a_read_only_folder_is_an_error_that_names_the_file_and_keeps_the_old_on
         assert str(file) in str(found.value)
         assert "Permission denied" in str(found.value)
         assert file.read_bytes() == old
+
+
+def contents(folder):
+    return {file.relative_to(folder): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+@pytest.mark.parametrize("room", [0, 3_000])
+def test_a_study_on_a_full_disk_names_the_file_and_keeps_the_old_ones(tmp_path, room):
+    folder = run_study("two-worlds", out=tmp_path, progress=False).folder
+    old = contents(folder)
+    with disk_with(room), pytest.raises(OSError, match="what was there is kept") as found:
+        run_study("two-worlds", out=tmp_path, progress=False)
+    assert str(folder) in str(found.value)
+    assert contents(folder) == old
+
+
+def test_a_study_whose_folder_may_not_be_written_says_so(tmp_path):
+    with TemporaryDirectory() as made:
+        Path(made).chmod(0o555)
+        with as_nobody(), pytest.raises(PermissionError, match="two-worlds"):
+            run_study("two-worlds", out=made, progress=False)
+        Path(made).chmod(0o755)
+        assert contents(Path(made)) == {}
+
+
+VERBS = {
+    "card": (["card", "votes.csv", "--out", "out"], ["dataset-card.md", "croissant.json"]),
+    "aggregate": (["aggregate", "votes.parquet", "--out", "out/counts.parquet"], ["counts.parquet"]),
+}
+
+
+@pytest.mark.parametrize("fault", ["full", "read-only"])
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_verb_that_cannot_write_ends_with_code_2_and_names_the_file(monkeypatch, capsys, verb, fault):
+    command, names = VERBS[verb]
+    with TemporaryDirectory() as made:  # of the system: pytest's own folders let nobody else in
+        monkeypatch.chdir(made)
+        monkeypatch.setattr("sys.argv", ["bayespref", *command])
+        out = Path("out")
+        out.mkdir()
+        Path(made).chmod(0o755)
+        Path("votes.csv").write_text("item_a,item_b,outcome\nx,y,a\ny,z,b\nz,x,a\n")
+        parquet.write_table(csv.read_csv("votes.csv"), "votes.parquet")
+        for name in names:
+            (out / name).write_text("old")
+        out.chmod(0o555 if fault == "read-only" else 0o755)
+        with disk_with(0) if fault == "full" else as_nobody(), pytest.raises(SystemExit) as ended:
+            main()
+        out.chmod(0o755)
+        said = capsys.readouterr().err
+        assert ended.value.code == 2
+        assert "what was there is kept" in said
+        assert any(name in said for name in names)
+        assert contents(out) == {Path(name): b"old" for name in names}
+        monkeypatch.undo()
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1000, 1), (3, 70)], ids=str)
