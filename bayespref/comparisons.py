@@ -124,6 +124,8 @@ class Comparisons:
             codes = getattr(self, name)
             if codes is not None:
                 _check_codes(name, codes, len(getattr(self, _LABELS[name])))
+        for name in ("items", *_LABELS.values(), "feature_names"):
+            _check_labels(name, getattr(self, name))
         if np.any(self.item_a == self.item_b):
             raise TableError("item_a, item_b: an item is compared with itself")
         if rows and not (self.weight.min() >= 0 and self.weight.max() < np.inf):  # NaN fails both
@@ -403,6 +405,17 @@ def _check_codes(name: str, codes: NDArray[np.integer[Any]], size: int) -> None:
         bad = (codes < 0) | (codes >= size)
         rows = np.flatnonzero(bad)[:5].tolist()
         raise TableError(f"{name}: codes must lie in [0, {size}); {int(bad.sum())} bad, first at rows {rows}")
+
+
+def _check_labels(name: str, labels: tuple[str, ...]) -> None:
+    """Refuse labels that no file can hold, before anything is worked out about them."""
+    try:
+        storable = b"\0" not in "".join(labels).encode()
+    except UnicodeEncodeError:
+        storable = False
+    if not storable:
+        bad = [label for label in labels if "\0" in label or label != label.encode(errors="ignore").decode()]
+        raise TableError(f"{name}: must hold no NUL characters and no lone surrogates; first {bad[:5]}")
 
 
 def _group_sum(

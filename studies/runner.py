@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from tqdm.auto import tqdm
 
 import bayespref
@@ -138,13 +139,30 @@ def run_study(
             records.attrs["cpu_seconds"] = time.process_time() - began
             with replacing(kept) as part:
                 records.to_parquet(part)
-        pieces.append(pd.read_parquet(kept))
+        pieces.append(_read_piece(kept))
     table = module.summary(pd.concat(pieces, ignore_index=True))
     claims = read_expectations(Path(__file__).parent / "expectations" / f"{name.replace('-', '_')}.toml")
     cpu_seconds = sum(piece.attrs["cpu_seconds"] for piece in pieces)
     result = StudyResult(name, size, seed, table, compare(table, claims, size=size), cpu_seconds, folder)
     _write(result, module)
     return result
+
+
+def _read_piece(file: Path) -> pd.DataFrame:
+    """Read a finished piece.
+
+    Raises
+    ------
+    ValueError
+        If it is damaged.
+    """
+    try:
+        piece = pd.read_parquet(file)
+        float(piece.attrs["cpu_seconds"])
+    except (pa.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
+        words = f"out: {file} is no whole piece of this study ({error}); remove the file, and it is worked out again"
+        raise ValueError(words) from error
+    return piece
 
 
 def _write(result: StudyResult, module: Any) -> None:

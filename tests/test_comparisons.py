@@ -281,3 +281,13 @@ def test_html_escapes_labels_and_names_what_was_dropped():
     shown = replace(table, provenance={"dropped": {"rows": 1, "rules": {"<script>": 1}}})._repr_html_()
     assert "<script>" not in shown
     assert "Dropped on reading" in shown
+
+
+@pytest.mark.parametrize("label", ["a\0b", "\ud800"], ids=["NUL", "lone surrogate"])
+@pytest.mark.parametrize("name", ["items", "states", "annotators"])
+def test_labels_that_no_file_can_hold_are_refused_by_name(name, label):
+    columns = {"items": ("x", "y"), "states": ("s",), "annotators": ("u",)} | {name: ("z", label)}
+    zero = np.zeros(1, int)
+    with pytest.raises(TableError, match=name) as found:
+        from_codes(zero, zero + 1, zero, state=zero, annotator=zero, **columns)
+    assert ascii(label) in str(found.value)

@@ -52,6 +52,22 @@ def test_an_interrupted_study_goes_on_where_it_stopped(tmp_path, monkeypatch):
     pd.testing.assert_frame_equal(resumed.table, fresh.table)
 
 
+@pytest.mark.parametrize(
+    "damage", [b"", b"PAR1 is how a table begins", "no seconds"], ids=["empty", "cut", "no seconds"]
+)
+def test_a_damaged_piece_of_a_study_is_named_and_what_to_do_with_it(tmp_path, damage):
+    folder = run_study("two-worlds", out=tmp_path, progress=False).folder
+    piece = min((folder / "cases").iterdir())
+    if isinstance(damage, bytes):
+        piece.write_bytes(damage)
+    else:
+        pd.DataFrame({"x": [1.0]}).to_parquet(piece)
+    with pytest.raises(ValueError, match=f"{piece.name} is no whole piece .* remove the file"):
+        run_study("two-worlds", out=tmp_path, progress=False)
+    piece.unlink()
+    assert run_study("two-worlds", out=tmp_path, progress=False).agrees
+
+
 def test_a_wrong_value_disagrees_and_so_does_an_undefined_one():
     table = pd.DataFrame({"x": [1.0], "x_se": [0.1], "y": [float("nan")]})
     claims = [
