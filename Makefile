@@ -48,11 +48,11 @@ test: dev ## install, then all tests: fast, slow, docstring examples, notebooks
 
 test-fast: dev ## tests that are not marked slow
 	@echo "== fast tests"
-	@$(PYTEST) -n $(WORKERS) -m "not slow"
+	@$(PYTEST) -n $(WORKERS) --dist loadscope -m "not slow"
 
 test-slow: dev ## statistical tests with their own budget
 	@echo "== slow tests"
-	@$(PYTEST) -n $(WORKERS) -m slow
+	@$(PYTEST) -n $(WORKERS) --dist loadscope -m slow
 
 test-docstrings: dev ## the examples in the docstrings and on the pages
 	@echo "== examples in docstrings"
