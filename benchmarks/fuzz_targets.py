@@ -31,7 +31,15 @@ from bayespref.defer import schema
 from bayespref.defer.features import FeaturePolicy
 from bayespref.defer.policy import from_scores
 from bayespref.defer.runtime import DeferralPolicy
-from bayespref.errors import FitFileError, PolicyFileError, RegimeError, TableError, TargetMixError
+from bayespref.errors import (
+    ArtefactError,
+    FitFileError,
+    InfeasibleRestrictionError,
+    PolicyFileError,
+    RegimeError,
+    TableError,
+    TargetMixError,
+)
 
 PLAIN = re.compile(r"(?s).{1,200}?:\s.")
 """How a message for people begins: what it is about, then a colon."""
@@ -341,14 +349,17 @@ def _sampler() -> tuple[Any, Any]:
 
 
 @cache
-def _whole_fit() -> bytes:
-    """A small fit with every group."""
+def _small_fit() -> bytes:
+    """A fit with every group, one variable in each that the sampler fills: reading it takes a third of the time."""
     from tempfile import TemporaryDirectory
 
     from bayespref.posterior.store import save_fit
     from bayespref.workflow import fit
 
     tree = fit("single", _small_table(), rng_key=0, method="laplace", draws=5, chains=1, progress=False)
+    for group in ("posterior", "prior", "sample_stats", "log_likelihood", "unconstrained_posterior"):
+        drawn = tree[group].to_dataset(inherit=False)
+        tree[group].dataset = drawn[[next(iter(drawn.data_vars))]].reset_coords(drop=True).head(draw=5)
     with TemporaryDirectory() as folder:
         return save_fit(tree, Path(folder) / "fit.nc").read_bytes()
 
@@ -361,7 +372,7 @@ def _fit_found() -> Any:
 
     with TemporaryDirectory() as folder:
         file = Path(folder) / "fit.nc"
-        file.write_bytes(_whole_fit())
+        file.write_bytes(_small_fit())
         return load_fit(file)
 
 
@@ -389,7 +400,7 @@ def _edited_fit(data: bytes, folder: Path) -> None:
     from bayespref.posterior import store
 
     file = folder / "fit.nc"
-    file.write_bytes(_whole_fit())
+    file.write_bytes(_small_fit())
     choose = Choices(data)
     with h5py.File(file, "r+") as opened:
         members: list[str] = []
@@ -456,6 +467,164 @@ def _edit(opened: Any, name: str, choose: Choices) -> None:
     else:
         member = opened[name]
         member[...] = np.asarray(choose.one((0, -1, 10**6, 127))).astype(member.dtype)
+
+
+def _bundle(data: bytes, folder: Path) -> None:
+    """A zip as it is handed over, verified and shown."""
+    from bayespref.workflow.verifying import verify
+
+    file = folder / "audit.zip"
+    file.write_bytes(data)
+    found = verify(file)
+    assert str(found)
+    json.loads(found.to_json())
+    assert "<script>" not in found._repr_html_()
+
+
+@cache
+def _bundled() -> tuple[dict[str, bytes], dict[str, Any]]:
+    """Files of a bundle with artefacts of several kinds, and its manifest."""
+    from tempfile import TemporaryDirectory
+
+    from bayespref.cards.archive import read_archive, write_archive
+    from bayespref.provenance import seal_text
+
+    stamp = {"kind": "bayespref.card", "data_hash": "h", "seed": 1, "versions": {}}
+    files = {
+        "policy.json": _policy_text().encode(),
+        "check.json": b'{"kind": "bayespref.check", "data_hash": "h"}',
+        "cards/model-card.md": seal_text("# Card\n", stamp).encode(),
+        "README.txt": b"read",
+        "coverage.csv": b"state,n\ns,3\n",
+    }
+    with TemporaryDirectory() as made:
+        file = write_archive(Path(made, "a.zip"), files, dict.fromkeys(files, "words"), {"data_hash": "h"})
+        manifest, files = read_archive(file)
+    return files, manifest
+
+
+def _edited_bundle(data: bytes, folder: Path) -> None:
+    """A bundle whose files and manifest are edited and, half the time, sealed again with fitting hashes."""
+    import zipfile
+
+    from bayespref.cards.archive import MANIFEST
+    from bayespref.provenance import sealed_json
+
+    choose = Choices(data)
+    files, manifest = dict(_bundled()[0]), json.loads(json.dumps(_bundled()[1]))
+    names = (
+        *files,
+        "../../x",
+        "/x",
+        "x/../../y",
+        "C:\\x",
+        "",
+        ".",
+        "a\0b",
+        "\ud800",
+        "<script>.md",
+        "n.json",
+        "x" * 300,
+    )
+    texts = (
+        b"",
+        b"[" * 9000,
+        b"{}",
+        b"[]",
+        b"\xff",
+        b"null",
+        b'{"kind": ["x"]}',
+        b'{"format": "bayespref.study", "files": 3}',
+    )
+    for _ in range(1 + choose.number(4)):
+        name = choose.one(names)
+        if choose.number(3):
+            files[name] = choose.one((*texts, *files.values()))
+        else:
+            files.pop(name, None)
+        if choose.number(2):
+            place = choose.one((manifest, *(part for part in manifest.values() if isinstance(part, dict))))
+            place[choose.one((*manifest, *names[:-6]))] = choose.one((3, None, [], {}, "x", {"sha256": 3}, "[" * 900))
+    if choose.number(2) and isinstance(manifest.get("files"), dict):
+        import hashlib
+
+        for name, content in files.items():
+            listed = manifest["files"].setdefault(name, {"about": "words"})
+            if isinstance(listed, dict):
+                listed |= {"sha256": f"sha256:{hashlib.sha256(content).hexdigest()}", "bytes": len(content)}
+    manifest.pop("content_hash", None)
+    content = sealed_json(manifest) if choose.number(3) else choose.one(texts).decode("latin-1")
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as made:
+        for name, value in {**files, MANIFEST: content.encode(errors="replace")}.items():
+            with contextlib.suppress(UnicodeEncodeError):
+                entry = zipfile.ZipInfo(name)
+                entry.external_attr = choose.one((0o644 << 16, 0o120777 << 16, 0o40755 << 16, 0))
+                entry.compress_type = choose.one((zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED))
+                made.writestr(entry, value)
+    _bundle(out.getvalue(), folder)
+
+
+def _expectations(data: bytes, folder: Path) -> None:
+    import pandas as pd
+
+    from bayespref.studies.claims import compare, read_expectations
+
+    file = folder / "claims.toml"
+    file.write_bytes(data)
+    expected = read_expectations(file)
+    table = pd.DataFrame({"eps": [0.0, 0.1], "share": [0.5, np.nan], "share_se": [0.1, 0.1], "who": ["x", "y"]})
+    found = compare(table, expected, size="quick")
+    assert len(found) <= len(expected)
+    assert found["agrees"].dtype == bool or not len(found)
+
+
+@cache
+def _evidence() -> Any:
+    import xarray as xr
+
+    from bayespref.bounds.labelled import Evidence
+
+    cell = ("state", "type", "item")
+    draws = np.random.default_rng(0).uniform(0, 0.3, (3, 2, 2, 3))
+    names = {"state": ["s", "t"], "type": ["u", "v"], "item": ["x", "y", "z"]}
+    component = np.array([[[0, 0, 1], [0, 1, 2]], [[0, 0, 0], [0, 1, 1]]])
+    compared = component[..., :, None] == component[..., None, :]
+    return Evidence(
+        xr.DataArray(draws, dims=("draw", *cell), coords=names),
+        xr.DataArray(component, dims=cell, coords=names),
+        xr.DataArray(compared & ~np.eye(3, dtype=bool), dims=(*cell, "item_other")),
+    )
+
+
+def _assumptions(data: bytes, folder: Path) -> None:
+    """Declared assumptions of every name and kind of value, for a small table of rewards."""
+    from bayespref.bounds.assumptions import PARAMETERS
+    from bayespref.bounds.labelled import assume
+
+    choose = Choices(data)
+    rho = np.array([[0.0, 1.0], [1.0, 0.0]])
+    good = {
+        "item_order": [["x", "y"], ["z", "y", "x"], [["x", "y"], ["y", "z"]]],
+        "level_lipschitz": [(0.5, rho), (0.0, rho), (1e9, 0 * rho)],
+        "contrast_lipschitz": [(0.5, rho), (1e-9, rho)],
+        "gamma": [1.0, 2.0, 1e300],
+    }
+    declared: dict[Any, Any] = {}
+    for _ in range(1 + choose.number(3)):
+        name = choose.one((*PARAMETERS, *PARAMETERS, "kappa", 3, ""))
+        values = good.get(name, [0.0, 0.2, 5.0])
+        odd = (*ODD, (0.5,), (0.5, rho[:1]), (np.nan, rho), (-1.0, rho), (0.5, -rho), [["x", "x"]], np.zeros((2, 2)))
+        declared[name] = choose.one(odd if choose.number(2) else values)
+    found = assume(
+        _evidence(),
+        declared,
+        items=choose.one((None, None, ["x", "y"], ["x"], ["w"])),
+        on_refuted=choose.one(("condition", "raise")),
+        breakdown_draws=choose.one((0, 2)),
+    )
+    lower, upper = found["difference_lower"].values, found["difference_upper"].values
+    assert (lower <= upper + 1e-6)[np.isfinite(lower) & np.isfinite(upper)].all()
 
 
 def _command(data: bytes, folder: Path) -> None:
@@ -603,7 +772,23 @@ def _structures() -> list[bytes]:
     return [bytes(range(256)), bytes(255 - i for i in range(256)), b"\0" * 64]
 
 
+def _zips() -> list[bytes]:
+    from tempfile import TemporaryDirectory
+
+    from bayespref.cards.archive import write_archive
+
+    files = _bundled()[0]
+    with TemporaryDirectory() as made:
+        file = write_archive(Path(made, "a.zip"), files, dict.fromkeys(files, "words"), {"data_hash": "h"})
+        return [file.read_bytes()]
+
+
 _TABLE = (TableError,)
+_EXPECTATION_SEEDS = [
+    b'[[expect]]\nclaim = "c"\ncolumn = "share"\nwhere = {eps = 0.0}\nvalue = 0.5\ntolerance = 0.1\nsource = "s"\n',
+    b'[[expect]]\nclaim = "c"\ncolumn = "share"\nwhere = {who = "y"}\nat_least = 0.5\nsource = ""\nsizes = ["quick"]\n',
+    b"expect = " + b"[" * 9000,
+]
 _THRESHOLD_SEEDS = [
     b'by = ["state"]\nfloor = 5\nn_min = 1\nallow = ["strongly connected"]\nfail_undecided = true\nlevel = 0.9\n',
     b"min_labels = 3\nmass_floor = 0.1\nmissing_mass = 0.05\nlargest_ratio = 10.0\nleast_effective_share = 0.5\n",
@@ -637,9 +822,13 @@ TARGETS: dict[str, Target] = {
     "registry": Target(_registry, _registry_seeds, (ValueError,), 0.04),
     "sequential_state": Target(_state, _state_seeds, (ValueError,), 0.03),
     "checkpoint": Target(_checkpoint, _checkpoint_seeds, (FitFileError,), 0.04),
-    "netcdf_walk": Target(_contained, lambda: [_whole_fit()], (FitFileError,), 0.02),
-    "netcdf": Target(_fit, lambda: [_whole_fit()], (FitFileError,), 0.001),
-    "netcdf_edited": Target(_edited_fit, _structures, (FitFileError,), 0.001, True),
+    "netcdf_walk": Target(_contained, lambda: [_small_fit()], (FitFileError,), 0.02),
+    "netcdf": Target(_fit, lambda: [_small_fit()], (FitFileError,), 0.004),
+    "netcdf_edited": Target(_edited_fit, _structures, (FitFileError,), 0.004, True),
+    "bundle": Target(_bundle, _zips, (ArtefactError,), 0.04),
+    "bundle_edited": Target(_edited_bundle, _structures, (ArtefactError,), 0.04, True),
+    "study_claims": Target(_expectations, lambda: _EXPECTATION_SEEDS, (ValueError,), 0.04),
+    "assumptions": Target(_assumptions, _structures, (ValueError, TypeError, InfeasibleRestrictionError), 0.02, True),
     "command_line": Target(
         _command, lambda: [bytes([i % 5, i]) + b"\0\0" + _csv_seeds()[0][2:] for i in range(5)], (), 0.01
     ),

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 STANDARD_ERRORS = 3.0
 """Monte-Carlo standard errors allowed beyond the tolerance: a true claim fails one check in 370."""
@@ -88,7 +88,7 @@ def read_expectations(path: Path) -> list[Expectation]:
     """
     try:
         return _File.model_validate(tomllib.loads(path.read_text(encoding="utf-8"))).expect
-    except (tomllib.TOMLDecodeError, ValidationError) as error:
+    except (ValueError, RecursionError) as error:  # no TOML, no UTF-8, nested too deeply, or not what is asked for
         raise ValueError(f"{path.name}: {error}") from error
 
 

@@ -20,6 +20,7 @@ from bayespref.errors import FitFileError, RegimeError, TableError
 from bayespref.fit.checkpoint import read_checkpoint, write_checkpoint
 from bayespref.graph.thresholds import read_thresholds
 from bayespref.posterior.contained import refuse_uncontained
+from bayespref.studies.claims import read_expectations
 from bayespref.target.regime import read_regime
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,7 +33,7 @@ def test_mutated_input_ends_in_a_documented_error_everywhere():
         [sys.executable, "-m", "benchmarks.fuzz", "--quick"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr[-5000:]
-    assert done.stdout.count("refused") >= 19, done.stdout
+    assert done.stdout.count("refused") >= 23, done.stdout
 
 
 @pytest.mark.parametrize(
@@ -56,6 +57,15 @@ def test_declarations_that_cannot_be_parsed_are_refused_by_name(tmp_path, conten
             read(file)
         assert type(found.value) is error
         assert str(found.value).startswith(("thresholds:", "regime:", "registry:", "path:")), found.value
+
+
+@pytest.mark.parametrize("content", [b"expect = " + DEEP, b"\xff\xfe"], ids=["deep", "bytes"])
+def test_claims_of_a_study_that_cannot_be_parsed_are_refused_by_name(tmp_path, content):
+    file = tmp_path / "claims.toml"
+    file.write_bytes(content)
+    with pytest.raises(ValueError, match="claims.toml: ") as found:
+        read_expectations(file)
+    assert type(found.value) is ValueError
 
 
 def test_ballots_that_are_no_ballots_are_refused(tmp_path):
