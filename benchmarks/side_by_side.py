@@ -12,10 +12,13 @@ import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import arviz_stats
 import numpy as np
 import pandas as pd
+import xarray as xr
 
 import bayespref
+from bayespref.workflow.checking import prior_sensitivity
 
 Rows = Sequence[tuple[str, str, str]]
 """(first, second, a | b | tie)."""
@@ -84,6 +87,23 @@ def of_crowdkit(rows: Rows) -> str:
     return shown(np.log(BradleyTerry(n_iter=100).fit_predict(frame)))
 
 
+def of_arviz(rows: Rows) -> str:
+    """Summary and power-scaling diagnosis of the contrasts with the first item; the fit under it is ours."""
+    table = bayespref.read_comparisons(pd.DataFrame(rows, columns=["item_a", "item_b", "outcome"]))
+    tree = bayespref.fit("single", table, rng_key=0, n_starts=1, progress=False)
+    reward = tree["posterior"]["reward"].isel(state=0, type=0, drop=True)
+    contrasts = (reward - reward.isel(item=0)).isel(item=slice(1, None))
+    groups = {"posterior": contrasts.to_dataset(name="contrast"), "log_likelihood": tree["log_likelihood"].to_dataset()}
+    asked = xr.DataTree.from_dict({**groups, "log_prior": prior_sensitivity(tree)[["log_prior"]]})
+    verdict = arviz_stats.psense_summary(asked)["diagnosis"].to_list()
+    if len(verdict) > 4:
+        return f"{sum('strong prior' in words for words in verdict)} of {len(verdict)} contrasts: strong prior"
+    mean, sd = (getattr(contrasts, name)(("chain", "draw")).values for name in ("mean", "std"))
+    first, others = reward["item"].values[0], reward["item"].values[1:]
+    lines = zip(others, mean, sd, verdict, strict=True)
+    return "\n".join(f"{item} against {first}: mean {m:.2f}, sd {s:.2f}, {words}" for item, m, s, words in lines)
+
+
 def of_ours(rows: Rows) -> str:
     """Verdicts that fail, then maximum-likelihood differences against the first item with their reasons."""
     frame = pd.DataFrame(rows, columns=["item_a", "item_b", "outcome"])
@@ -105,6 +125,7 @@ TOOLS: dict[str, Callable[[Rows], str]] = {
     "evalica": of_evalica,
     "choix": of_choix,
     "crowd-kit": of_crowdkit,
+    "arviz-stats": of_arviz,
     "bayespref": of_ours,
 }
 
@@ -130,7 +151,7 @@ def main() -> None:
                 warnings.simplefilter("always")
                 answer = ask(rows) if version(tool) != "absent" else "absent"
             texts = sorted({str(one.message).split("\n")[0] for one in said})
-            print(f"{tool}: {answer}" + (f"\n  warns: {'; '.join(texts)}" if texts else ""))
+            print(f"{tool}: " + answer.replace("\n", "\n  ") + (f"\n  warns: {'; '.join(texts)}" if texts else ""))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,14 @@ myst_heading_anchors = 2
 templates_path = ["_templates"]
 exclude_patterns = ["_build"]
 html_theme = "alabaster"
-html_theme_options = {"description": "What preference comparisons can and cannot say", "page_width": "1100px"}
+html_theme_options = {
+    "description": "What preference comparisons can and cannot say",
+    "page_width": "1200px",
+    "body_max_width": "960px",
+    "code_font_size": "0.8em",
+}
+html_static_path = ["_static"]
+highlight_language = "none"
 
 autosummary_generate = True
 autosummary_ignore_module_all = True
