@@ -63,7 +63,7 @@ def test_declarations_that_cannot_be_parsed_are_refused_by_name(tmp_path, conten
 def test_claims_of_a_study_that_cannot_be_parsed_are_refused_by_name(tmp_path, content):
     file = tmp_path / "claims.toml"
     file.write_bytes(content)
-    with pytest.raises(ValueError, match="claims.toml: ") as found:
+    with pytest.raises(ValueError, match=r"claims\.toml: ") as found:
         read_expectations(file)
     assert type(found.value) is ValueError
 
