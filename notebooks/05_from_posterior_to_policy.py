@@ -245,16 +245,18 @@ pd.DataFrame(by_type, index=final["state"].values).round(2)
 # %% [markdown]
 # ## Is the posterior as good as its word?
 #
-# Over all pairs and cells, and over the 200 truths, how often was r(a) > r(b) when the posterior said so with
-# probability p? In the observed cells probabilities sit at 0 and 1 and are right. The blind cells contribute the middle:
-# there the posterior says "about one half", which is honest and useless.
+# Over all pairs and cells, how often was r(a) > r(b) when the posterior said so with probability p? (In the blind cells
+# over 20 of the truths.) Where people were asked, probabilities sit at 0 and 1 and are right, but for a near tie. The blind
+# cells contribute the middle: there the posterior says "about one half", which is honest and useless.
 
 # %%
 a, b = np.triu_indices(n_items, 1)
 draws = tree["posterior"]["reward"]
 above = (draws.isel(item=a) > draws.isel(item=b).values).mean(("chain", "draw")).values
-truth = np.stack(truths)[..., a] > np.stack(truths)[..., b]
-reliability = sign_reliability(np.broadcast_to(above, truth.shape).ravel(), truth.ravel())
+truth = np.stack([one[..., a] > one[..., b] for one in truths[:20]])
+counted = np.broadcast_to(world.missing[..., None], truth.shape).copy()
+counted[0] = True  # where people were asked there is one truth only
+reliability = sign_reliability(np.broadcast_to(above, truth.shape)[counted], truth[counted])
 columns = ("lower", "upper", "n_cases", "predicted", "observed")
 bins = pd.DataFrame({name: getattr(reliability, name) for name in columns})
 show(plots_defer.sign_reliability(bins, title="The posterior is sure and right, or at one half and guessing"))
