@@ -9,7 +9,16 @@ from typing import Annotated, Any
 import typer
 
 from bayespref.cli.app import TABLES, app
-from bayespref.cli.options import AdapterOption, ColumnOption, FeatureOption, JsonOption, column_map, print_json
+from bayespref.cli.options import (
+    AdapterOption,
+    ColumnOption,
+    FeatureOption,
+    JsonOption,
+    QuietOption,
+    bars,
+    column_map,
+    print_json,
+)
 
 
 @app.command(rich_help_panel=TABLES)
@@ -34,6 +43,7 @@ def aggregate(
     memory: Annotated[str, typer.Option(help="Memory DuckDB may use; the rest goes to disk.")] = "1GB",
     sql: Annotated[bool, typer.Option("--sql", help="Print the SQL and stop.")] = False,
     estimate: Annotated[bool, typer.Option("--estimate", help="Print the expected number of cells and stop.")] = False,
+    quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Count a table that need not fit into memory (extra scale). An interruption leaves no half-written file.
@@ -61,7 +71,7 @@ def aggregate(
             else:
                 typer.echo(str(expected))
             return
-        counts = large.aggregate(rows, **given, max_cells=max_cells)
+        counts = large.aggregate(rows, **given, max_cells=max_cells, progress=bars(quiet))
     write_counts(counts, out)
     said = {name: counts.provenance[name] for name in ("rows_read", "group_keys", "not_kept", "unused_columns")}
     if as_json:

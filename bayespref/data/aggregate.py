@@ -48,6 +48,7 @@ def aggregate(
     on_invalid: str = "raise",
     max_cells: int = MAX_CELLS,
     memory: str = "1GB",
+    progress: bool = False,
 ) -> Comparisons:
     """Count a large table in its own engine and read the counts.
 
@@ -66,6 +67,8 @@ def aggregate(
         Refuse a table that would make more cells.
     memory : str
         Memory DuckDB may use for a path, such as "1GB"; more goes to a temporary folder.
+    progress : bool
+        Show a progress bar on stderr: per cent of the query that DuckDB runs. A lazy frame has none.
 
     Returns
     -------
@@ -104,7 +107,7 @@ def aggregate(
     if on_invalid not in ("raise", "drop"):
         raise TableError(f"on_invalid: must be 'raise' or 'drop', got {on_invalid!r}")
     at_least("max_cells", max_cells, 1)
-    with open_large(source, memory=memory) as large:
+    with open_large(source, memory=memory, progress=progress) as large:
         plan = _plan(large, columns, adapter, features, group_keys)
         _refuse_many(_expected(plan), max_cells)
         _refuse_repeats(plan)

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import io
+import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any, NamedTuple
 
 import narwhals as nw
 import pyarrow as pa
 import pyarrow.parquet as parquet
+from tqdm.auto import tqdm
 
 from bayespref.errors import TableError
 
 PLACE = ("filename", "file_row_number")
 """Columns that say where in a folder of Parquet files a row stands."""
+_PATIENCE = 0.3
+"""Seconds between two looks at the progress of a query."""
 
 
 class Large(NamedTuple):
@@ -32,7 +37,7 @@ class Large(NamedTuple):
 
 
 @contextmanager
-def open_large(source: Any, *, memory: str) -> Iterator[Large]:
+def open_large(source: Any, *, memory: str, progress: bool = False) -> Iterator[Large]:
     """Open a Parquet file or folder through DuckDB, or take a lazy frame as it is.
 
     Parameters
@@ -42,6 +47,8 @@ def open_large(source: Any, *, memory: str) -> Iterator[Large]:
         relation, Ibis table, PySpark data frame or Polars lazy frame.
     memory : str
         Memory DuckDB may use for a path, such as "1GB"; the rest goes to a temporary folder, removed at the end.
+    progress : bool
+        Show a progress bar on stderr while DuckDB works on a path.
 
     Yields
     ------
@@ -57,7 +64,7 @@ def open_large(source: Any, *, memory: str) -> Iterator[Large]:
         If DuckDB is not installed (extra ``scale``).
     """
     if isinstance(source, str | Path):
-        with _parquet(Path(source), memory) as opened:
+        with _parquet(Path(source), memory, progress) as opened:
             yield opened
         return
     try:
@@ -74,7 +81,7 @@ def open_large(source: Any, *, memory: str) -> Iterator[Large]:
 
 
 @contextmanager
-def _parquet(path: Path, memory: str) -> Iterator[Large]:
+def _parquet(path: Path, memory: str, progress: bool) -> Iterator[Large]:
     files = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
     if path.is_dir() and not files:
         raise TableError(f"source: the folder {path} holds no .parquet file")
@@ -104,10 +111,34 @@ def _parquet(path: Path, memory: str) -> Iterator[Large]:
                     [str(file) for file in files], filename=True, file_row_number=True, hive_partitioning=hive
                 )
                 columns = tuple(name for name in relation.columns if name not in PLACE)
-                yield Large(str(path.name), nw.from_native(relation), columns, placed=True)
+                with _bar(connection) if progress else nullcontext():
+                    yield Large(str(path.name), nw.from_native(relation), columns, placed=True)
         except (duckdb.Error, pa.ArrowException) as error:
             text = " ".join(str(error).split())
             raise TableError(f"source: {path} cannot be aggregated: {text[:400]}") from None
+
+
+@contextmanager
+def _bar(connection: Any) -> Iterator[None]:
+    """Show how far DuckDB says it is with the query it runs, asked from a thread of its own."""
+    connection.execute("SET enable_progress_bar = true")  # without it DuckDB does not count
+    connection.execute("SET enable_progress_bar_print = false")
+    ended = Event()
+
+    def ask() -> None:
+        shape = "{desc} {bar:20} {n:.0f} % [{elapsed}]"
+        with tqdm(total=100, desc="aggregate", file=sys.stderr, leave=False, delay=_PATIENCE, bar_format=shape) as bar:
+            while not ended.wait(_PATIENCE):
+                bar.n = max(connection.query_progress(), 0.0)  # below zero between queries
+                bar.refresh()
+
+    asking = Thread(target=ask, daemon=True)
+    asking.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        asking.join()
 
 
 def engine_text(frame: Any) -> str:

@@ -1,6 +1,7 @@
 """Grouping in an engine gives the table that reading row by row gives, and breaks on the same rows."""
 
 import contextlib
+import re
 import sys
 from collections import Counter
 from pathlib import Path
@@ -12,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from bayespref.comparisons import Comparisons
-from bayespref.data import aggregate_file
+from bayespref.data import aggregate_file, aggregate_source
 from bayespref.data.aggregate import aggregate, aggregation_text, estimate_cells
 from bayespref.data.aggregate_cells import expected_cells
 from bayespref.data.aggregate_file import write_counts
@@ -282,6 +283,18 @@ def test_a_sample_of_every_engine_gives_the_estimate(tmp_path, monkeypatch):
 def test_what_the_engine_will_run_is_told(name, word, tmp_path):
     with engine(name, votes(), tmp_path) as source:
         assert word in aggregation_text(source).upper()
+
+
+def test_a_progress_bar_goes_to_stderr_and_changes_no_count(tmp_path, monkeypatch, capsys):
+    folder = folder_of(pd.concat([votes(60_000)] * 5), tmp_path)
+    quiet = aggregate(folder)
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.setattr(aggregate_source, "_PATIENCE", 0.001)
+    shown = aggregate(folder, progress=True)
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert re.search(r"aggregate .* \d+ % \[", said.err)
+    assert shown.data_hash == quiet.data_hash
 
 
 def test_memory_beyond_the_limit_goes_to_disk(tmp_path):
