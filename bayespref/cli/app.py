@@ -25,7 +25,7 @@ _NEXT: tuple[tuple[type[Exception], str], ...] = (
     (TableError, "name columns with --column canonical=column or a shape with --adapter; `bayespref check --help`"),
     (FitFileError, "`bayespref run TABLE` writes a fit; `bayespref verify FILE` says what is wrong with this one"),
     (ModelError, "`bayespref fit --help` lists the models and what each of them needs"),
-    (PolicyFileError, "`bayespref defer FIT` writes the policy anew"),
+    (PolicyFileError, "`bayespref defer FIT --out FILE` writes the policy anew"),
     (RegimeError, "correct the declaration; `bayespref target --help` shows one"),
     (RangeRefutedError, "declare a wider --range"),
     (ArtefactError, "`bayespref verify --help` says what can be verified"),

@@ -22,6 +22,8 @@ from bayespref.cli.options import (
     Table,
     Tree,
     analysed,
+    decided,
+    note_replaced,
     numbers,
     print_json,
     read_table,
@@ -37,6 +39,11 @@ def report(
     reward_range: NewRangeOption = None,
     item: ItemOption = None,
     regions: NewRegionOption = None,
+    deployment: Annotated[
+        Path | None,
+        typer.Option(help="Table of where the system will be used: state, context, and count or probability."),
+    ] = None,
+    budget: Annotated[float, typer.Option(help="Labels whose best use it proposes; 0: no proposal.")] = 100.0,
     out: OutOption = Path("report.html"),
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -46,16 +53,20 @@ def report(
     \b
     Examples:
       bayespref report fit.nc --out report.html
+      bayespref report fit.nc --deployment use.csv --budget 500
       bayespref report fit.nc --range -3 3 --item x --item y --cost 0.3
 
     Options that are given replace the analysis saved with the fit.
     """
     from bayespref import workflow
+    from bayespref.data.deployed import read_deployed
 
+    note_replaced(out)
     with steps("report", ("read and analyse", "write"), quiet) as done:
+        deployed = None if deployment is None else {tree.stem: read_deployed(deployment)}
         ready = analysed(tree, reward_range, item, regions)
         done()
-        page = workflow.report([(tree.stem, ready)], out, c_defer=cost)
+        page = workflow.report([(tree.stem, ready)], out, c_defer=cost, deployment=deployed, budget=budget)
         done()
     if as_json:
         print_json("report", report=str(page))
@@ -71,14 +82,17 @@ def defer(
     reward_range: NewRangeOption = None,
     item: ItemOption = None,
     regions: NewRegionOption = None,
-    out: OutOption = Path("policy.json"),
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Policy to write (.json); without it nothing is written.")
+    ] = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Decide per region whether to act or defer, and write the policy that a system loads.
+    """Decide per region whether to act or defer; with --out, write the policy that a system loads.
 
     \b
     Examples:
+      bayespref defer fit.nc --cost 0.3
       bayespref defer fit.nc --cost 0.3 --out policy.json
       bayespref defer fit.nc --rule chow --range -3 3 --json
 
@@ -92,18 +106,21 @@ def defer(
     """
     from bayespref import workflow
 
+    note_replaced(*([] if out is None else [out]))
     with steps("defer", ("read and analyse", "decide"), quiet) as done:
         ready = analysed(tree, reward_range, item, regions)
         done()
         decisions = workflow.policy(ready, c_defer=cost, rule=rule)
-        decisions.save(out)
+        if out is not None:
+            decisions.save(out)
         done()
-    table = decisions.to_table()
+    table, written = decisions.to_table(), None if out is None else str(out)
     if as_json:
-        print_json("defer", policy=str(out), c_defer=cost, rule=rule, regions=records(table))
-    else:
-        typer.echo(table.to_string(index=False))
-        typer.echo(out)
+        print_json("defer", policy=written, c_defer=cost, rule=rule, regions=records(table))
+        return
+    typer.echo(table.to_string(index=False, na_rep=""))
+    typer.echo("\n".join(decided(ready, decisions, cost, tree)))
+    typer.echo(written or "policy not written: name a file with --out")
 
 
 @app.command(rich_help_panel=DECIDE)
@@ -171,7 +188,10 @@ def design(
     if as_json:
         print_json("design", out=None if out is None else str(out), proposals=records(table), **about)
         return
-    typer.echo(table.to_string(index=False))
+    if table.empty:
+        typer.echo("nothing is proposed: no label that the budget pays for is expected to lower the objective")
+    else:
+        typer.echo(table.to_string(index=False))
     typer.echo(
         f"{about['objective']}: {about['before']:.4g} now, {about['after']:.4g} expected after spending "
         f"{about['spent']:g}; assumes {about['assumptions']}"

@@ -24,7 +24,9 @@ from bayespref.cli.options import (
     Table,
     TypesOption,
     bars,
+    decided,
     model_options,
+    note_replaced,
     print_json,
     read_table,
     records,
@@ -86,6 +88,7 @@ def fit(
         progress=bars(quiet),
     )
     words, fields = verdict_words(tree)
+    note_replaced(out)
     saved = save_fit(tree, out)
     if as_json:
         print_json("fit", fit=str(saved), **fields)
@@ -139,19 +142,21 @@ def run(
         progress=bars(quiet),
     )
     words, fields = verdict_words(tree)
+    files = [out / name for name in ("fit.nc", "policy.json", "report.html")]
+    note_replaced(*files)
     with steps("run", ("save", "decide", "report"), quiet) as done:
-        files = [save_fit(tree, out / "fit.nc")]
+        save_fit(tree, files[0])
         done()
         decisions = workflow.policy(tree, c_defer=cost)
-        files.append(decisions.save(out / "policy.json"))
+        decisions.save(files[1])
         done()
-        files.append(workflow.report([(table.stem, tree)], out / "report.html", c_defer=cost))
+        workflow.report([(table.stem, tree)], files[2], c_defer=cost)
         done()
     if as_json:
         named = dict(zip(("fit", "policy", "report"), map(str, files), strict=True))
         print_json("run", **named, **fields, c_defer=cost, regions=records(decisions.to_table()))
     else:
-        typer.echo("\n".join([*words, *map(str, files)]))
+        typer.echo("\n".join([*words, *decided(tree, decisions, cost, files[0]), *map(str, files)]))
 
 
 @app.command(rich_help_panel=FITS)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from bayespref.comparisons import Comparisons
+    from bayespref.defer.policy import DeferralPolicy
 
 Table = Annotated[Path, typer.Argument(help="Table of comparisons: .csv, .parquet or .jsonl.", show_default=False)]
 Tree = Annotated[Path, typer.Argument(help="A fit saved by `bayespref fit` or `run` (.nc).", show_default=False)]
@@ -119,6 +120,25 @@ def verdict_words(tree: xr.DataTree) -> tuple[list[str], dict[str, Any]]:
         "converged": verdicts[0].ok,
         "verdicts": [one._asdict() for one in verdicts],
     }
+
+
+def decided(tree: xr.DataTree, policy: DeferralPolicy, cost: float, fit: Path) -> list[str]:
+    """Where a policy acts; if it defers, the main reason and what to do next; what it assumes."""
+    from bayespref.report.headline import what_it_does, why_it_defers
+
+    table = policy.to_table()
+    lines = [what_it_does(tree, table, cost)]
+    if why := why_it_defers(table):
+        nowhere = not (table["decision"] == "act").any()
+        dear = "; if deferring costs you more, say so with --cost" if nowhere else ""
+        lines += [f"main reason: {why[0]}", f"next: {why[1]} (`bayespref design {fit}` proposes which){dear}"]
+    return [*lines, f"assumes: {'; '.join(policy.assumptions)}"]
+
+
+def note_replaced(*files: Path) -> None:
+    """Say on stderr which files are there already and will be replaced."""
+    if there := [str(file) for file in files if file.is_file()]:
+        typer.echo(f"note: will replace {', '.join(there)}", err=True)
 
 
 def print_json(verb: str, **fields: Any) -> None:

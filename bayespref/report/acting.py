@@ -206,7 +206,7 @@ def _why(code: str) -> str:
 
 
 def collect(
-    tree: xr.DataTree, suggestions: pd.DataFrame, proposals: pd.DataFrame | None = None, no_proposals: str = ""
+    tree: xr.DataTree, suggestions: pd.DataFrame, proposals: pd.DataFrame | None = None, proposals_note: str = ""
 ) -> Part:
     """Say what to collect next: empty cells, what a budget should buy, what would join what is not joined.
 
@@ -218,8 +218,8 @@ def collect(
         Comparisons that would join components or end separation.
     proposals : DataFrame, optional
         What a budget should buy, with its ``attrs`` (``next_comparisons``).
-    no_proposals : str
-        Why there are none, and how to get them.
+    proposals_note : str
+        What they are for, or why there are none and how to get them.
     """
     empty = tables.coverage(tree)
     empty = empty[empty["is_empty"]]
@@ -231,7 +231,7 @@ def collect(
         what, whom = ("cells", "Ask annotators of that type in that state") if typed else ("states", "Ask there")
         words = f"First, {what} nobody was asked in: {names}. {whom}; at least {need} comparisons each, in a chain"
         blocks.append(Text(f"{words}, join the items.", strong=True))
-    blocks += _bought(proposals, no_proposals)
+    blocks += _bought(proposals, proposals_note)
     if suggestions.empty:
         blocks.append(Text("No further comparison is needed to connect the items seen in a state."))
         return Part("collect", "Collect", "What to collect next", blocks)
@@ -243,10 +243,11 @@ def collect(
     return Part("collect", "Collect", "What to collect next", blocks)
 
 
-def _bought(proposals: pd.DataFrame | None, no_proposals: str) -> list[Block]:
+def _bought(proposals: pd.DataFrame | None, proposals_note: str) -> list[Block]:
     """What a budget of labels should buy, and what it is worth."""
+    note: list[Block] = [Text(proposals_note)] if proposals_note else []
     if proposals is None:
-        return [Text(no_proposals)] if no_proposals else []
+        return note
     made = proposals.attrs
     words = (
         f"The most useful {made['spent']:,.6g} labels, by how far they lower the expected regret of the choices: "
@@ -256,4 +257,5 @@ def _bought(proposals: pd.DataFrame | None, no_proposals: str) -> list[Block]:
     order = [column for column in proposals.columns if column not in ("cost", "gain")]
     rows = [[cell_text(value) for value in row] for row in proposals[order].to_numpy(dtype=object).tolist()]
     head = [{"n": "Labels"}.get(str(column), str(column).replace("_", " ").capitalize()) for column in order]
-    return [Text(words), table_of("What to ask whom, how often and why; most useful first", head, rows, "proposals")]
+    caption = "What to ask whom, how often and why; most useful first"
+    return [*note, Text(words), table_of(caption, head, rows, "proposals")]

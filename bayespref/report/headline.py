@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayespref.reasons import REASONS
 from bayespref.report import decisions
 from bayespref.report.blocks import Answer, Answers, Block, Text, number
 from bayespref.report.tables import records
@@ -44,20 +45,31 @@ def headline(tree: xr.DataTree, verdicts: pd.DataFrame, policy: pd.DataFrame, c_
 def what_it_does(tree: xr.DataTree, policy: pd.DataFrame, c_defer: float) -> str:
     """Say where the policy acts and what acting elsewhere could cost, in one or two sentences."""
     table = decisions.thresholds(tree, policy)
-    acts = table["decision"] == "act"
-    one = len(table) == 1
-    where = "in the only region" if one else f"in {acts.sum()} of {len(table):,} regions"
+    rest = table.loc[table["decision"] != "act"]
+    total, left = len(table), len(rest)
+    every = "the only region" if total == 1 else f"all {total:,} regions"
     cost = f"At a cost of deferring of {c_defer:g} log-odds the policy"
-    if acts.all():
-        return f"{cost} acts {where if one else f'in all {len(table):,} regions'}."
-    rest = table.loc[~acts]
+    if not left:
+        return f"{cost} acts in {every}."
     why = ", ".join(f"{code or 'not listed'} {n:,}" for code, n in rest["reason"].value_counts().items())
-    does = "defers in the only region" if one else f"acts {where} and defers elsewhere"
+    does = (
+        f"defers in {every}" if left == total else f"acts in {total - left:,} of {total:,} regions and defers elsewhere"
+    )
     words = f"{cost} {does} ({why})."
     worst = rest["set_pure"].to_numpy(dtype=float)
-    if np.isfinite(worst).any():
-        words += f" Acting there all the same could cost up to {number(np.nanmax(worst))} log-odds of reward."
+    if (worst := worst[np.isfinite(worst)]).size:
+        span = " to ".join(dict.fromkeys((number(worst.min()), number(worst.max()))))
+        words += f" Acting there all the same could cost, at worst, {span} log-odds of reward."
     return words
+
+
+def why_it_defers(policy: pd.DataFrame) -> tuple[str, str] | None:
+    """Give the most frequent reason for not acting, in words, and the next step; None where every region acts."""
+    reasons = policy.loc[policy["decision"] != "act", "reason"]
+    if reasons.empty:
+        return None
+    code = str(reasons.value_counts().index[0])
+    return f"{REASONS[code].meaning} ({code})", REASONS[code].next_step
 
 
 def answers(verdicts: pd.DataFrame) -> list[Answer]:

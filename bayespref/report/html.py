@@ -55,7 +55,7 @@ def build_report(
     suggestions: pd.DataFrame,
     title: str,
     proposals: pd.DataFrame | None = None,
-    no_proposals: str = "",
+    proposals_note: str = "",
     deployment: Sequence[Sequence[Any]] = (),
     members: pd.DataFrame | None = None,
     truth: ArrayLike | None = None,
@@ -79,8 +79,8 @@ def build_report(
         Name of the data set; no two on a page alike.
     proposals : DataFrame, optional
         What a budget of labels should buy (``next_comparisons``).
-    no_proposals : str
-        What to say where there are none.
+    proposals_note : str
+        What to say before them, or where there are none.
     deployment : sequence of (name, verdict, words, next_step)
         Checks against a declared deployment; where none was declared the report says so.
     members : DataFrame, optional
@@ -107,7 +107,7 @@ def build_report(
         c_defer=c_defer,
         suggestions=suggestions,
         proposals=proposals,
-        no_proposals=no_proposals,
+        proposals_note=proposals_note,
         deployment=deployment,
         members=members,
         truth=truth,

@@ -32,7 +32,7 @@ def parts(
     c_defer: float,
     suggestions: pd.DataFrame,
     proposals: pd.DataFrame | None = None,
-    no_proposals: str = "",
+    proposals_note: str = "",
     deployment: Sequence[Sequence[Any]] = (),
     members: pd.DataFrame | None = None,
     truth: ArrayLike | None = None,
@@ -42,7 +42,7 @@ def parts(
 
     Parameters
     ----------
-    tree, verdicts, policy_table, c_defer, suggestions, proposals, no_proposals, deployment, members, truth, made
+    tree, verdicts, policy_table, c_defer, suggestions, proposals, proposals_note, deployment, members, truth, made
         As in :func:`bayespref.report.html.build_report`.
 
     Returns
@@ -60,7 +60,7 @@ def parts(
         acting.bounds(tree, truth),
         *([] if truth is None else [acting.truth_held(tree, truth)]),
         acting.policy_map(tree, policy_table, c_defer),
-        acting.collect(tree, suggestions, proposals, no_proposals),
+        acting.collect(tree, suggestions, proposals, proposals_note),
         Part("assumptions", "Assumptions", "Assumptions", [_facts("What they rest on", cards.assumptions(tree))]),
         Part("data", "Data", "Data card", [_facts("The table behind this report", cards.data_card(tree))]),
         Part("provenance", "Provenance", "Provenance", [_facts("How it was made", cards.provenance(tree, made))]),

@@ -59,7 +59,7 @@ def section(
     Section
     """
     comparisons = tree_comparisons(tree)
-    proposals, no_proposals = _proposals(tree, budget, c_defer)
+    proposals, proposals_note = _proposals(tree, budget, c_defer)
     return build_report(
         tree,
         verdicts=convergence(tree),
@@ -68,7 +68,7 @@ def section(
         suggestions=suggest_comparisons(comparisons),
         title=title,
         proposals=proposals,
-        no_proposals=no_proposals,
+        proposals_note=proposals_note,
         deployment=[] if deployment is None else _deployed(comparisons, deployment),
         members=_members(tree, comparisons),
         truth=truth,
@@ -93,7 +93,11 @@ def _deployed(comparisons: Comparisons, deployment: Deployment) -> list[tuple[st
 
 
 def _proposals(tree: xr.DataTree, budget: float, c_defer: float) -> tuple[pd.DataFrame | None, str]:
-    """What a budget should buy, where that is quick; else why not, and how to get it."""
+    """What a budget should buy, where that is quick, and a note; else why not, and how to get it.
+
+    Where no label of the budget would let a region act at the cost of deferring, what lowers most what acting could
+    cost.
+    """
     if budget <= 0:
         return None, ""
     items = [str(item) for item in tree["disagree"].to_dataset()["item"].values]
@@ -102,7 +106,14 @@ def _proposals(tree: xr.DataTree, budget: float, c_defer: float) -> tuple[pd.Dat
     if len(items) < 2 or candidates > _MOST_CANDIDATES:
         return None, f"{_BY_HAND}: it was not computed here for {candidates:,} candidate pairs by state."
     try:
-        return next_comparisons(tree, budget, items=items, c_defer=c_defer if c_defer > 0 else None), ""
+        found = next_comparisons(tree, budget, items=items, c_defer=c_defer if c_defer > 0 else None)
+        if len(found):
+            return found, ""
+        found = next_comparisons(tree, budget, items=items)
+        why = (
+            f"None of {budget:g} labels is expected to let a region act at a cost of deferring of {c_defer:g} log-odds."
+        )
+        return (found, f"{why} What lowers most what acting could cost:") if len(found) else (None, why)
     except ValueError as error:
         return None, f"{_BY_HAND}. Here: {error}."
 

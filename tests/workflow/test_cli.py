@@ -218,6 +218,16 @@ def test_run_on_two_blocks_defers_with_the_reason(ran):
     assert table["threshold"].tolist() == [0.5]
 
 
+def test_run_says_that_it_defers_everywhere_why_and_what_to_do_next(ran):
+    folder, out = ran
+    decided, reason, step, assumed = out.splitlines()[-7:-3]
+    assert decided.startswith("At a cost of deferring of 0.5 log-odds the policy defers in the only region")
+    assert reason.startswith("main reason: the two items lie in different components of the comparison graph")
+    assert f"`bayespref design {folder / 'fit.nc'}` proposes which" in step
+    assert "--cost" in step
+    assert "rewards in [-3, 3]" in assumed
+
+
 def test_run_writes_one_report_that_stands_alone(ran):
     text = (ran[0] / "report.html").read_text(encoding="utf-8")
     assert text.lstrip().lower().startswith("<!doctype html")
@@ -235,6 +245,49 @@ def test_report_and_defer_read_the_fit_that_run_saved(ran, tmp_path):
     code, _, _ = cli("defer", folder / "fit.nc", "--cost", "0.5", "--out", tmp_path / "again.json")
     assert code == 0
     assert (tmp_path / "again.json").read_bytes() == (folder / "policy.json").read_bytes()
+
+
+def test_defer_writes_only_where_it_is_told_and_says_what_it_replaces(ran, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = cli("defer", ran[0] / "fit.nc", "--cost", "0.5")
+    assert (code, err) == (0, "")
+    assert "disconnected" in out
+    assert out.endswith("policy not written: name a file with --out\n")
+    assert strict_json(cli("defer", ran[0] / "fit.nc", "--json")[1])["policy"] is None
+    assert list(tmp_path.iterdir()) == []
+    assert cli("defer", ran[0] / "fit.nc", "--out", "p.json")[2] == ""
+    before = Path("p.json").read_bytes()
+    _, out, err = cli("defer", ran[0] / "fit.nc", "--cost", "0.2", "--out", "p.json")
+    assert err == "note: will replace p.json\n"
+    assert out.endswith("p.json\n")
+    assert Path("p.json").read_bytes() != before
+
+
+def test_report_holds_the_fit_against_the_deployment_and_spends_the_budget(ran, tmp_path):
+    (tmp_path / "use.csv").write_text("state,count\nall,1\nelsewhere,3\n", encoding="utf-8")
+    page = tmp_path / "r.html"
+    told = ("--deployment", tmp_path / "use.csv", "--budget", "7", "--out", page)
+    assert cli("report", ran[0] / "fit.nc", *told)[0] == 0
+    text = page.read_text(encoding="utf-8")
+    assert "no deployment was declared" not in text
+    assert "None of 7 labels is expected to let a region act at a cost of deferring of 0.1 log-odds" in text
+    assert "The most useful 7 labels" in text
+    assert cli("report", ran[0] / "fit.nc", "--budget", "0", "--out", page)[0] == 0
+    text = page.read_text(encoding="utf-8").lower()
+    assert "no deployment was declared" in text
+    assert "most useful" not in text
+
+
+@pytest.mark.parametrize(
+    ("text", "named"), [("planet,count\nall,1\n", "deployment: none of"), ("state,count\nall,many\n", "'count'")]
+)
+def test_a_deployment_that_cannot_be_read_ends_with_code_2_and_leaves_no_report(ran, tmp_path, text, named):
+    (tmp_path / "use.csv").write_text(text, encoding="utf-8")
+    told = ("--deployment", tmp_path / "use.csv", "--out", tmp_path / "r.html")
+    code, out, err = cli("report", ran[0] / "fit.nc", *told)
+    assert (code, out) == (2, "")
+    assert named in err
+    assert not (tmp_path / "r.html").exists()
 
 
 @pytest.fixture(scope="module")
