@@ -52,6 +52,10 @@ def policy(tree: xr.DataTree, *, c_defer: float, rule: str = "set_pure") -> Defe
     meta = tree_meta(tree)
     defer = tree["defer"].to_dataset()
     assumptions = [f"model {meta['model']}", *json.loads(defer.attrs["assumptions"]), defer.attrs["deployment"]]
+    partial = int((~defer["available"].values).any(axis=1).sum())
+    if partial:
+        among = f"{partial:,} of {len(defer['available']):,} regions lack some"
+        assumptions.append(f"on offer in a region are the items compared there: {among}")
     made = policy_from(defer, c_defer=c_defer, rule=rule, data_hash=meta["data_hash"], assumptions=assumptions)
     return made_by(tree, made)
 
