@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from bayespref.comparisons import from_codes
-from bayespref.workflow import analyse, fit, report, reporting
+from bayespref.workflow import analyse, fit, policy, report, reporting
 from bayespref.workflow.memberships import types_by_context
 
 SMALL = {"rng_key": 0, "method": "laplace", "chains": 1, "draws": 50, "n_starts": 2, "progress": False}
@@ -124,3 +124,8 @@ def test_types_by_context_are_left_out_where_nobody_could_say_them_or_it_takes_l
 def test_the_date_of_a_report_can_be_repeated(monkeypatch):
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "86400")
     assert reporting.today() == "1970-01-02"
+
+
+def test_a_policy_says_that_items_not_compared_in_a_region_are_not_on_offer_there(single, typed):
+    assert policy(single, c_defer=0.3).assumptions[-1].endswith("items compared there: 1 of 2 regions lack some")
+    assert not any("on offer" in line for line in policy(typed, c_defer=0.3).assumptions)
