@@ -615,7 +615,7 @@ def _assumptions(data: bytes, folder: Path) -> None:
         name = choose.one((*PARAMETERS, *PARAMETERS, "kappa", 3, ""))
         values = good.get(name, [0.0, 0.2, 5.0])
         odd = (*ODD, (0.5,), (0.5, rho[:1]), (np.nan, rho), (-1.0, rho), (0.5, -rho), [["x", "x"]], np.zeros((2, 2)))
-        declared[name] = choose.one(odd if choose.number(2) else values)
+        declared[name] = choose.one(odd if choose.number(4) == 1 else values)
     found = assume(
         _evidence(),
         declared,

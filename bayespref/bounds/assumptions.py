@@ -12,6 +12,7 @@ import itertools
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -110,17 +111,33 @@ class Solved(NamedTuple):
 
 
 def check_assumptions(assumptions: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the assumptions as a dict, refusing unknown names.
+    """Return the assumptions as a dict, refusing unknown names and values of another kind than a name takes.
 
     Examples
     --------
     >>> check_assumptions({"level_type_effect": 0.3})
     {'level_type_effect': 0.3}
     """
-    unknown = sorted(set(assumptions) - set(PARAMETERS))
+    unknown = sorted(set(assumptions) - set(PARAMETERS), key=str)
     if unknown:
         raise ValueError(f"assumptions: unknown name(s) {unknown}; known are {sorted(PARAMETERS)}")
+    for name, value in assumptions.items():
+        if name == "item_order":
+            chains = [value] if _are_texts(value) else value
+            if not isinstance(chains, list | tuple) or not all(_are_texts(chain) for chain in chains):
+                raise ValueError(f"item_order: must be items, best first, or a list of such lists, got {value!r}")
+            continue
+        if name.endswith("lipschitz") and not (isinstance(value, tuple) and len(value) == 2):
+            raise ValueError(f"{name}: must be a pair (L, distances between states), got {value!r}")
+        number = value[0] if name.endswith("lipschitz") else value
+        if not isinstance(number, Real) or isinstance(number, bool) or not math.isfinite(number):
+            what = PARAMETERS[name]
+            raise ValueError(f"{name}: {what} must be a finite number, got {number!r}; leave out what is not assumed")
     return dict(assumptions)
+
+
+def _are_texts(value: object) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(one, str) for one in value)
 
 
 def parameter(name: str, value: Any) -> float:
@@ -223,7 +240,7 @@ def _tilted(
 
 
 def _orders(shape: tuple[int, int, int], value: Any, items: Sequence[str]) -> list[Restrictions]:
-    chains = [value] if value and isinstance(value[0], str) else list(value)
+    chains = [value] if _are_texts(value) else list(value)
     found = []
     for chain in chains:
         unknown = [item for item in chain if item not in items]

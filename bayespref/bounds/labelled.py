@@ -190,8 +190,6 @@ def _aligned(name: str, value: Any, states: Sequence[str]) -> Any:
     """A Lipschitz pair with its distances as a plain array in the order of the states."""
     if not name.endswith("lipschitz"):
         return value
-    if not isinstance(value, tuple) or len(value) != 2:
-        raise ValueError(f"{name}: must be a pair (L, distances between states), got {value!r}")
     slope, distance = value
     if isinstance(distance, xr.DataArray) and all(dim in distance.coords for dim in distance.dims):
         distance = distance.sel({dim: list(states) for dim in distance.dims})
@@ -262,7 +260,7 @@ def sweep(
     >>> found["difference_lower"].sel(type="unseen", item="y", item_other="x").squeeze().round(9).values.tolist()
     [0.6, 0.2, -1.0]
     """
-    if not check_assumptions({name: None}) or not PARAMETERS[name]:
+    if not PARAMETERS.get(name):
         raise ValueError(f"name: {name!r} has no parameter to sweep")
     if not len(values):
         raise ValueError("values: give at least one parameter")
