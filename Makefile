@@ -34,7 +34,7 @@ IN_TESTS = OMP_NUM_THREADS=1 MPLBACKEND=Agg JAX_COMPILATION_CACHE_DIR="$(CURDIR)
 	JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES=-1
 PYTEST = $(IN_TESTS) $(BIN)/pytest
 
-.PHONY: help demo test test-fast test-slow test-docstrings test-notebooks studies study-pages benchmarks fuzz faults calibration check lint types docs rules format notebooks \
+.PHONY: help demo test test-fast test-slow test-docstrings test-notebooks studies study-pages benchmarks fuzz faults calibration test-lowest audit check lint types docs rules format notebooks \
 	constraints install dev clean
 
 help: ## list the targets
@@ -153,10 +153,26 @@ fuzz: dev ## hostile input to every reader, a million executions; findings go to
 faults: dev ## kill -9 at random moments of fits, aggregation, study, report and bundle (KILLS=N of each)
 	@$(IN_TESTS) $(BIN)/python -m benchmarks.faults --kills $(or $(KILLS),50)
 
+# Deprecations that old releases run into with newer ones of what they need are not ours.
+test-lowest: $(VENV)-low/.dev ## fast tests with the oldest versions that pyproject.toml allows; needs uv
+	@echo "== fast tests, oldest versions"
+	@$(IN_TESTS) $(VENV)-low/bin/pytest -n $(WORKERS) -m "not slow" -W default::DeprecationWarning \
+		-W default::PendingDeprecationWarning -W default::FutureWarning
+
+$(VENV)-low/.dev: pyproject.toml
+	@uv --version >/dev/null || { echo "make test-lowest needs uv on PATH" >&2; exit 1; }
+	@rm -rf $(VENV)-low
+	@uv venv --quiet --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" $(VENV)-low
+	@uv pip install --quiet --python $(VENV)-low/bin/python --resolution lowest-direct --editable '.[dev]'
+	@touch $@
+
+audit: ## known vulnerabilities of the pinned versions; needs uv and an index that serves advisories
+	@uvx pip-audit --strict --no-deps --disable-pip --requirement constraints.txt
+
 calibration: dev ## every statistical promise against what is seen, into docs/calibration.md and calibration-output
 	@$(IN_TESTS) $(BIN)/python -m benchmarks.calibration --workers $(WORKERS) --write docs/calibration.md
 
 clean: ## remove what make made
-	rm -rf $(VENV) $(VENV)-bench .venv313 .jax_cache .hypothesis .pytest_cache .mypy_cache .ruff_cache .ipynb_checkpoints
+	rm -rf $(VENV) $(VENV)-bench $(VENV)-low .venv313 .jax_cache .hypothesis .pytest_cache .mypy_cache .ruff_cache .ipynb_checkpoints
 	rm -rf build dist htmlcov .coverage* *.egg-info docs/_build docs/generated demo-output studies-output fuzz-findings calibration-output
 	find . -path ./.git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -61,7 +61,7 @@ class Judged(NamedTuple):
 
 def run(file: Path, workers: int) -> tuple[int, str]:
     """Run the tests of promises; exit code and what pytest says last."""
-    command = [str(Path(sys.executable).with_name("pytest")), "-q", "--promises", str(file)]
+    command = [str(Path(sys.executable).with_name("pytest")), "-q", f"--promises={file}", "tests"]
     command += ["-n", str(workers), "--dist", "loadfile"]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
@@ -81,9 +81,11 @@ def cells(one: Judged) -> tuple[str, ...]:
     expected = f"{sign}{one.expected:.4g}"
     if one.is_p_value:
         expected = "small p" if one.is_control else "uniform ranks"
-    low = "" if one.low in (0.0, -math.inf) else f">= {one.low:.3g}"
-    high = "" if one.high in (1.0, math.inf) else f"<= {one.high:.3g}"
-    allowed = f"{low} {high}".strip()
+    low, high = f"{one.low:.3g}", f"{one.high:.3g}"
+    if one.low in (0.0, -math.inf):
+        allowed = f"<= {high}"
+    else:
+        allowed = f">= {low}" if one.high in (1.0, math.inf) else f"{low} to {high}"
     rate = "" if math.isnan(one.false_alarm) else f"{one.false_alarm:.2g}"
     verdict = ("caught" if one.kept else "NOT CAUGHT") if one.is_control else ("yes" if one.kept else "NO")
     seen = f"p = {one.observed:.2g}" if one.is_p_value else f"{one.observed:.4g}"
@@ -136,7 +138,8 @@ def draw(judged: list[Judged]) -> Figure:
     left.axvline(0, color=GREY, lw=0.8)
     left.set(xlim=(-3.15, 3.15))
     left.set_xticks([-1, 0, 1], ["limit", "expected", "limit"], fontsize=7)
-    left.set_title("Shares and means (bar: allowed)", fontsize=10)
+    left.set_title("Shares and means", fontsize=10)
+    left.set_xlabel("bar: allowed", fontsize=7)
     for i, one in enumerate(ranks):
         limit = one.high if one.is_control else one.low
         right.plot([1e-16 if one.is_control else limit, limit if one.is_control else 1.0], [i, i], color=PALE, lw=5)
@@ -146,7 +149,8 @@ def draw(judged: list[Judged]) -> Figure:
     right.set_xlim(3e-17, 3)
     right.set_xticks([1e-16, 1e-12, 1e-8, 1e-4, 1], ["below 1e-16", "1e-12", "1e-8", "1e-4", "1"], fontsize=7)
     right.minorticks_off()
-    right.set_title("p-values of ranks (x: wrong on purpose)", fontsize=10)
+    right.set_title("p-values of ranks", fontsize=10)
+    right.set_xlabel("x: wrong on purpose", fontsize=7)
     for axes, rows in ((left, shares), (right, ranks)):
         axes.set_yticks(range(len(rows)), [one.what for one in rows], fontsize=6)
         axes.set_ylim(len(rows) - 0.5, -0.5)

@@ -130,7 +130,7 @@ def check_assumptions(assumptions: Mapping[str, Any]) -> dict[str, Any]:
         if name.endswith("lipschitz") and not (isinstance(value, tuple) and len(value) == 2):
             raise ValueError(f"{name}: must be a pair (L, distances between states), got {value!r}")
         number = value[0] if name.endswith("lipschitz") else value
-        if not isinstance(number, Real) or isinstance(number, bool) or not math.isfinite(number):
+        if isinstance(number, bool) or not isinstance(number, Real) or not math.isfinite(number):
             what = PARAMETERS[name]
             raise ValueError(f"{name}: {what} must be a finite number, got {number!r}; leave out what is not assumed")
     return dict(assumptions)

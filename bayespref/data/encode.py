@@ -64,6 +64,8 @@ def encode(name: str, column: Any, *, ordered: bool = True) -> Coded:
     array([ 1,  0, -1,  1], dtype=int32)
     """
     kind, values = _labels_only(name, column)
+    if isinstance(values, pa.ChunkedArray) and not len(values):
+        values = values.combine_chunks()  # older PyArrow cannot join dictionaries without rows
     dictionary = values.dictionary_encode()
     if isinstance(dictionary, pa.ChunkedArray):
         dictionary = dictionary.unify_dictionaries().combine_chunks()
