@@ -109,7 +109,7 @@ def load_fit(path: str | os.PathLike[str]) -> xr.DataTree:
     try:
         meta = tree_meta(tree)
         comparisons = tree_comparisons(tree)
-    except (TableError, TypeError, ValueError, KeyError) as error:
+    except (TableError, TypeError, ValueError, KeyError, RecursionError) as error:
         raise FitFileError(f"path: {target} carries provenance that cannot be read: {error}") from error
     if meta.get("data_hash") != comparisons.data_hash:
         raise FitFileError(f"path: {target}: provenance and table have different hashes; one was edited")
@@ -148,7 +148,7 @@ def _format_version(tree: xr.DataTree) -> object:
     """Format the file claims to have; None where its provenance is no JSON object."""
     try:
         meta = json.loads(tree.attrs[META])
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         return None
     return meta.get("format_version") if isinstance(meta, dict) else None
 

@@ -172,6 +172,15 @@ def test_edited_provenance_is_refused(saved, edit):
         load_fit(saved)
 
 
+def test_provenance_nested_too_deeply_is_refused(saved):
+    """Its hash made to fit, as somebody would who means harm."""
+    with xr.open_datatree(saved, engine="h5netcdf") as opened:
+        tree = opened.load().copy(deep=True)
+    tree.attrs[META] = "[" * 20_000
+    with pytest.raises(FitFileError, match="format None"):
+        load_fit(save_fit(tree, saved))
+
+
 def test_another_format_is_named_in_the_message(saved):
     edit_meta(saved, EDITS["a newer format"])
     with pytest.raises(FitFileError, match=str(FORMAT_VERSION + 1)):
