@@ -56,7 +56,7 @@ INSIDE = {
 """What passes between functions of the package and is no answer to anybody's question."""
 MACHINERY = ("cards", "cli", "data", "fit", "models", "provenance", "report", "simulate", "studies")
 """Parts of pages, readers, samplers, worlds and commands: they answer with a table, a tree or a file."""
-ANSWERS = [("data", "split"), ("fit", "maximum_likelihood"), ("simulate", "world")]
+ANSWERS = [("data", "aggregate_cells"), ("data", "split"), ("fit", "maximum_likelihood"), ("simulate", "world")]
 """Modules of these that answer with a result of their own."""
 
 

@@ -110,13 +110,14 @@ def analysed(
 
 
 def verdict_words(tree: xr.DataTree) -> tuple[list[str], dict[str, Any]]:
-    """What convergence says of a fit: a line a verdict, and the same with seed and data hash as JSON fields."""
+    """What convergence says of a fit, line by line with next steps; the same with seed and hash as JSON fields."""
     from bayespref.posterior.tree import tree_meta
     from bayespref.posterior.verdict import convergence
 
     verdicts, meta = convergence(tree), tree_meta(tree)
     fields = {name: meta[name] for name in ("model", "data_hash", "seed", "versions")}
-    return [one.words for one in verdicts], fields | {
+    steps = [f"{one.words}\n    next: {one.next_step}" if one.next_step else one.words for one in verdicts[1:]]
+    return [verdicts[0].words, *steps], fields | {
         "converged": verdicts[0].ok,
         "verdicts": [one._asdict() for one in verdicts],
     }

@@ -8,7 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Int
 
+from bayespref.display import shown
 
+
+@shown("{cells} cells expected from {rows} rows", next_step="leave out the key without which least cells are left")
 class CellEstimate(NamedTuple):
     """What to expect of a GROUP BY before it runs.
 

@@ -96,7 +96,7 @@ def _cell_summary(tree: xr.DataTree, state: str, kind: str, own: pd.DataFrame) -
         code = "no data" if not leads else "disconnected"
         open_.append(f"not identified ({code}): differences within [{number(bound[0])}, {number(bound[1])}]")
     if apart:
-        open_.append(f"{apart} sizes are the prior's (separated)")
+        open_.append(f"{apart} size{'s are' if apart > 1 else ' is'} the prior's (separated)")
     missing = list(own.loc[own["standing"] == "not compared", "item"])
     if missing and leads:
         open_.append(f"joined to no other item here: {named(missing, 4)}")

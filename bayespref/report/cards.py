@@ -102,7 +102,8 @@ def _cell_line(
 def _deployment_not_declared(tree: xr.DataTree) -> tuple[str, str, str, str, str]:
     taken = str(tree["defer"].attrs["deployment"]).removeprefix("deployment: ")
     words = f"deployment covered: undecided, no deployment was declared; bounds and policy take it that {taken}"
-    return "deployment", "deployment covered", "undecided", words, "declare where the system will be used (deployment=)"
+    step = "declare where the system will be used (deployment=; in a shell `bayespref report FIT --deployment FILE`)"
+    return "deployment", "deployment covered", "undecided", words, step
 
 
 def _range_verdict(tree: xr.DataTree) -> tuple[str, str, str, str, str]:

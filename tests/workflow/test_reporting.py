@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bayespref.cli.options import verdict_words
 from bayespref.comparisons import from_codes
+from bayespref.posterior.verdict import Verdict
 from bayespref.workflow import analyse, fit, policy, report, reporting
 from bayespref.workflow.memberships import types_by_context
 
@@ -119,6 +121,13 @@ def test_types_by_context_are_left_out_where_nobody_could_say_them_or_it_takes_l
     assert reporting._members(typed, comparisons) is None
     with pytest.raises(ValueError, match="needs annotators and contexts"):
         types_by_context(single)
+
+
+def test_a_check_that_a_fit_fails_is_followed_by_its_next_step_on_the_terminal(single, monkeypatch):
+    good = Verdict("divergences", True, "divergences: none")
+    bad = Verdict("mixed", False, "mixed: no", "not_converged", "run longer")
+    monkeypatch.setattr("bayespref.posterior.verdict.convergence", lambda tree: [bad._replace(name="all"), bad, good])
+    assert verdict_words(single)[0] == ["mixed: no", "mixed: no\n    next: run longer", "divergences: none"]
 
 
 def test_the_date_of_a_report_can_be_repeated(monkeypatch):
