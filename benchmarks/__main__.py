@@ -30,7 +30,7 @@ CASES = {
     "gibbs": "Blocked Gibbs against whitened NUTS at 200,000 rows",
     "aggregate": "Parquet folders to counts, and a hundred million rows to fits",
     "growth": "Growth of cost: slopes of log CPU seconds on log size",
-    "memory": "Latent types of many annotators: minibatch variational inference",
+    "memory": "Latent types of many annotators: minibatch variational inference and blocked Gibbs",
     "size": "Road ends at size: a million rows through `check` and through `DeferralPolicy.predict`",
 }
 PACKAGES = ("bayespref", "jax", "numpyro", "numpy", "scipy", "evalica", "choix", "arena-rank", "scikit-learn", "pymc")
