@@ -21,7 +21,7 @@
 # | **Question** | What do 2,929 real choices say, and what do they not say? |
 # | **You know already** | Nothing but a little Python and pandas. Every word is explained where it first appears; the [glossary](../docs/glossary.md) has them all. |
 # | **You will know** | The whole road once: check a table, fit, see what the data leave open, bound it, act or defer. |
-# | **Takes** | About 40 s. Data: bundled with the package, and simulated. |
+# | **Takes** | About 35 s, once compiled. Data: bundled with the package, and simulated. |
 #
 # Somebody was shown two things and said which they prefer. A table of such answers trains reward models, ranks
 # products and steers systems. This course asks of every number which comes out of such a table: do the data say it, or

@@ -21,7 +21,7 @@
 # | **Question** | Do all people want the same? If not, are there a few kinds of people, or does everybody differ a little? |
 # | **You know already** | From notebook 1: items, annotators, types, log-odds; `fit`, and its verdict that the computation worked. |
 # | **You will know** | How to tell a model that fits from one that merely converged: predictive checks, people left out, what the prior decides. |
-# | **Takes** | About 35 s. Data: 300 German voters of 2013 (GLES), from the folder of real tables (`BAYESPREF_DATA`). |
+# | **Takes** | About 30 s, once compiled. Data: 300 German voters of 2013 (GLES), from the folder of real tables (`BAYESPREF_DATA`). |
 #
 # In notebook 1 two types of traveller described the choices far better than one. But a model always answers, and a fit
 # that converged may still be the wrong model. This notebook asks whether its answer is any good, in two ways:

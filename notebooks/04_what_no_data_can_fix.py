@@ -21,7 +21,7 @@
 # | **Question** | Where nobody asked: what do more data change, what do assumptions buy, what does a coin buy? |
 # | **You know already** | From notebooks 1 and 3: a cell that nobody was asked about, bounds, regret. |
 # | **You will know** | Why no data of the same kind help, how to argue about an assumption by its breakdown value, and when to toss a coin, defer or ask. |
-# | **Takes** | About 30 s. Data: simulated, so that the truth is known. |
+# | **Takes** | About 20 s, once compiled. Data: simulated, so that the truth is known. |
 #
 # Who asks decides what is asked. Where a kind of person never asks, the table is silent about what that kind of person
 # wants, and more data of the same kind stay silent. Notebook 1 met such a **blind spot**, notebook 3 found some in real

@@ -21,7 +21,7 @@
 # | **Question** | For each case that comes in: act, or leave it to somebody? |
 # | **You know already** | From notebook 4: bounds, regret, and that a blind spot does not go away. |
 # | **You will know** | How bounds become a policy in one file, a threshold with a guarantee, and what a rule costs over a stream of cases. |
-# | **Takes** | About 20 s. Data: simulated, so that what each decision cost is known. |
+# | **Takes** | About 20 s, once compiled. Data: simulated, so that what each decision cost is known. |
 #
 # A posterior says how sure a fit is, a bound how wrong it could be. A system needs something else: for each case, act or
 # leave it to somebody, and a file that says so without the fitting code.

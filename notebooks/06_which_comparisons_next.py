@@ -21,7 +21,7 @@
 # | **Question** | Which comparisons should be collected next, from whom, and how many? |
 # | **You know already** | From notebooks 3 and 5: holes, and what deferring there costs. A hole that is known should be filled at least cost. |
 # | **You will know** | What a label informs, how to turn a fit into a table for a labelling team, and how to see that overlap or answers are not what they seem. |
-# | **Takes** | About 20 s. Data: simulated. |
+# | **Takes** | About 15 s, once compiled. Data: simulated. |
 #
 # This notebook goes from information to designs, from a fit to a table that a labelling team can use, and to the audits
 # that say whether overlap is real.

@@ -21,7 +21,7 @@
 # | **Question** | The table comes from people who chose themselves and their questions. The policy is for others: what then? |
 # | **You know already** | From notebooks 1 to 6: types, policies, and that the answers depend on who asked what. |
 # | **You will know** | How to declare a population, bring a table to it in three ways, and see how far to trust each. |
-# | **Takes** | About 30 s. Data: simulated, so that the truth is known. |
+# | **Takes** | About 20 s, once compiled. Data: simulated, so that the truth is known. |
 #
 # A policy is for a population that somebody *declares*. This notebook declares one, brings a table to it in three ways,
 # and asks of each how far to trust it:
