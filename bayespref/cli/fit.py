@@ -124,7 +124,8 @@ def run(
 
     Open report.html in a browser; a system loads policy.json. --cost is what
     deferring to a person costs, in log-odds of reward: 0.1 is a preference of
-    52 against 48, 1.1 one of 75 against 25.
+    52 against 48, 1.1 one of 75 against 25. Not converged? `bayespref fit` has
+    --draws and --method; `defer` and `report` read its file.
     """
     from bayespref import workflow
     from bayespref.posterior.store import save_fit
