@@ -74,10 +74,14 @@ def refuse_swollen_parquet(path: Path, columns: Sequence[str]) -> None:
         raise TableError(_words(path, limit))
     names = [about.schema.column(i).path for i in range(about.num_columns)]
     for group in range(about.num_row_groups):
+        # A damaged description of a column is an error here; asked for by name, below, it would end the process.
+        next(file.iter_batches(1, row_groups=[group], columns=list(columns)), None)
         for place, name in enumerate(names):
+            if name not in columns:
+                continue
             chunk = about.row_group(group).column(place)
             longest = chunk.total_uncompressed_size  # no text of a chunk is longer than all of it
-            if name not in columns or not chunk.has_dictionary_page or chunk.num_values * longest <= limit:
+            if not chunk.has_dictionary_page or chunk.num_values * longest <= limit:
                 continue
             total += sum(_length(piece) for piece in file.read_row_group(group, [name]).column(0).chunks)
             if total > limit:

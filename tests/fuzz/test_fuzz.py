@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as parquet
 import pytest
 
 from bayespref.data.adapters.rows import alpaca_eval_rows, preflib_rows, prism_rows, trl_rows
@@ -66,6 +67,23 @@ def test_claims_of_a_study_that_cannot_be_parsed_are_refused_by_name(tmp_path, c
     with pytest.raises(ValueError, match=r"claims\.toml: ") as found:
         read_expectations(file)
     assert type(found.value) is ValueError
+
+
+def test_damage_to_a_parquet_file_never_ends_the_process(tmp_path):
+    """Every flip of one bit near the descriptions of columns: some made Arrow end the process."""
+    written = io.BytesIO()
+    table = pa.table({"item_a": ["x", "y"], "item_b": ["y", "z"], "outcome": ["a", "tie"], "weight": [1.0, 2.0]})
+    parquet.write_table(table, written, compression="none")
+    whole = written.getvalue()
+    file, refused = tmp_path / "t.parquet", 0
+    for place in range(240, 400):
+        for bit in (2, 4, 6):
+            file.write_bytes(whole[:place] + bytes([whole[place] ^ bit]) + whole[place + 1 :])
+            try:
+                read_comparisons(file)
+            except TableError:
+                refused += 1
+    assert refused > 50
 
 
 def test_ballots_that_are_no_ballots_are_refused(tmp_path):
