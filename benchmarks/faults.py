@@ -130,7 +130,7 @@ def _aggregate(folder: Path) -> None:
 
 
 JOBS = {
-    "fit by NUTS": Job(functools.partial(_fit, "nuts", "single", {}, {"chains": 2, "draws": 600})),
+    "fit by NUTS": Job(functools.partial(_fit, "nuts", "single", {}, {"chains": 2, "draws": 400})),
     "fit by Gibbs": Job(functools.partial(_fit, "gibbs", "latent_types", {"n_types": 2}, {"chains": 2, "draws": 400})),
     "fit by SVI": Job(functools.partial(_fit, "svi", "single", {}, {"chains": 1, "draws": 100})),
     "aggregation": Job(_aggregate, _give_rows),
