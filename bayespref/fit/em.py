@@ -21,6 +21,8 @@ _MOST_PRODUCTS = 500
 _FIRST_STEPS = 4
 _MOST_POLISHES = 20
 _SETTLED = 1e-10
+_ROUNDING = 4.0 * float(np.finfo(np.float64).eps)
+"""Share of a log-density that summing many records may change by itself: no gain below it is one."""
 _WORTH_POLISHING = 20.0
 _SAME_HEIGHT = 1e-3
 _SAME_MEMBERS = 1e-2
@@ -140,7 +142,7 @@ def em_climb(
     max_steps : int
         EM steps after the first ones.
     tolerance : float
-        EM stops when a step gains less, nats.
+        EM stops when a step gains less, nats (or less than rounding does).
     """
     n_outcomes = len(data.outcomes)
     n_types = jax.eval_shape(density.tables, jnp.zeros(density.size), data)[0].shape[0]
@@ -168,7 +170,8 @@ def em_climb(
             return _Climb(ahead, here, value, gain, carry.step + 1)
 
         def unfinished(carry: _Climb) -> Array:
-            return jnp.asarray((carry.gain > tolerance) & (carry.step <= max_steps + _FIRST_STEPS))
+            least = tolerance + _ROUNDING * jnp.where(jnp.isfinite(carry.value), jnp.abs(carry.value), 0.0)
+            return jnp.asarray((carry.gain > least) & (carry.step <= max_steps + _FIRST_STEPS))
 
         zero = jnp.zeros(density.size)
         start = _Climb(zero, zero, jnp.asarray(-jnp.inf), jnp.asarray(jnp.inf), jnp.asarray(0))
@@ -207,7 +210,7 @@ def find_modes(
     max_steps : int
         EM steps per start.
     tolerance : float
-        EM stops when a step gains less, nats.
+        EM stops when a step gains less, nats (or less than rounding does).
     progress : bool
         Show a progress bar.
 
@@ -241,7 +244,7 @@ def find_modes(
         if value >= highest - _WORTH_POLISHING:
             for _ in range(_MOST_POLISHES):
                 ascent = polish(flat, data, outcome)
-                if float(ascent.gain) < _SETTLED:
+                if float(ascent.gain) < _SETTLED + _ROUNDING * abs(value):
                     break
                 flat = ascent.flat
         log_likelihood, log_joint, members = describe(flat, data, outcome)
