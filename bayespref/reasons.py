@@ -29,8 +29,8 @@ _REASONS = (
     ),
     Reason(
         "disconnected",
-        "the two items lie in different components of the comparison graph, so no amount of data of this kind "
-        "fixes their difference",
+        "no chain of comparisons made here joins the two items (within a type: none by people of that type), so more "
+        "answers to the same questions cannot fix their difference",
         "a single ranking across components is made up: any order of the components fits the answers equally well",
         "collect at least one comparison that bridges the components (see suggest_comparisons), or use the bound",
     ),
@@ -139,13 +139,13 @@ _REASONS = (
     ),
     Reason(
         "score_above_threshold",
-        "acting could cost more than deferring does",
-        "deferring has a known cost, acting here has not",
+        "what acting is expected to cost, with what is not identified at its worst, is more than the cost of deferring",
+        "deferring is then the cheaper choice, however clear the favourite looks",
         "defer, or collect the comparisons that would lower the score",
     ),
     Reason(
         "score_below_threshold",
-        "the worst that acting could cost is at most the cost of deferring",
+        "what acting is expected to cost, with what is not identified at its worst, is at most the cost of deferring",
         "within the declared assumptions, acting is the cheaper choice",
         "act",
     ),
@@ -250,7 +250,7 @@ _VERDICTS = (
     Reason(
         "act",
         "the policy takes its action here",
-        "what acting could cost at worst, under the declared assumptions, is at most the cost of deferring",
+        "what acting is expected to cost, with what is not identified at its worst, is at most the cost of deferring",
         "take the action; keep the monitor running",
     ),
     Reason(

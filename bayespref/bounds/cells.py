@@ -207,7 +207,7 @@ def prepare(
             centre = 0.5 * (bottom + top)
             bottom, top = centre - 0.5 * r_min, centre + 0.5 * r_min
             assumptions.append(
-                f"range widened to [{bottom:g}, {top:g}]: the declared one is refuted in {share:.2%} of cells"
+                f"range widened to [{bottom:g}, {top:g}]: rewards spread wider than it was in {share:.2%} of cells"
             )
             kept = np.ones_like(kept)
         else:

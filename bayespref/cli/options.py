@@ -45,8 +45,12 @@ OutOption = Annotated[Path, typer.Option("--out", help="File to write.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="No progress bars.")]
 
 
-_ASKED_FOR = {"state": "prompt", "annotator": "person", "context": "segment"}
-"""Roles that a forgotten column may have, and what it would tell of a row."""
+_ASKED_FOR = {
+    "state": ("prompt", ("prompt", "question", "task", "topic", "query", "instruction")),
+    "annotator": ("person", ("annotator", "user", "rater", "judge", "worker", "person", "voter", "who")),
+    "context": ("segment", ("segment", "group", "locale", "country", "language")),
+}
+"""Roles that a forgotten column may have: what it would tell of a row, and words that its name may hold."""
 
 
 def read_table(table: Path, adapter: str | None, column: list[str] | None, feature: list[str] | None) -> Comparisons:
@@ -56,12 +60,33 @@ def read_table(table: Path, adapter: str | None, column: list[str] | None, featu
     given = column_map(column)
     comparisons = read_comparisons(table, adapter=adapter, columns=given or None, features=feature or None)
     left = [str(name) for name in comparisons.provenance["unused_columns"] if given.get(name, "") is not None]
-    free = {role: word for role, word in _ASKED_FOR.items() if role not in comparisons.provenance["columns"]}
+    free = [role for role in _ASKED_FOR if role not in comparisons.provenance["columns"] and role not in given]
     if left:
-        hint = f"; if one says which {' or '.join(free.values())} a row is about, give it with --column, e.g. --column "
-        hint += f"{next(iter(free), '')}={left[0]}"
-        typer.echo(f"note: columns not read: {', '.join(left)}{hint if free else ''}", err=True)
+        note = f"note: columns not read: {', '.join(left)}"
+        note += "; all rows are taken as one state" if "state" in free else ""
+        asked = f"; if a column says which {' or '.join(_ASKED_FOR[role][0] for role in free)} a row is about, give it "
+        typer.echo(note + (f"{asked}with --column{_proposed(table, left, free)}" if free else ""), err=True)
     return comparisons
+
+
+def _proposed(table: Path, left: list[str], free: list[str]) -> str:
+    """Propose the unread column that most likely has a free role: by its name, else the one with the fewest values."""
+    import pyarrow as pa
+
+    from bayespref.data.source import open_table
+    from bayespref.errors import TableError
+
+    try:
+        loaded = open_table(table).load(left)
+        n_values = {name: len(values.unique()) for name, values in loaded.items()}
+    except (TableError, pa.ArrowException):
+        return ""
+    repeated = [name for name in left if 1 < n_values[name] <= len(loaded[name]) / 2]  # an id is all different
+    named = [
+        (role, name) for role in free for name in repeated if any(word in name.lower() for word in _ASKED_FOR[role][1])
+    ]
+    fewest = [(free[0], name) for name in sorted(repeated, key=n_values.__getitem__)]
+    return "".join(f", e.g. --column {role}={name}" for role, name in (named or fewest)[:1])
 
 
 def column_map(column: list[str] | None) -> dict[str, str | None]:
@@ -124,11 +149,14 @@ def verdict_words(tree: xr.DataTree) -> tuple[list[str], dict[str, Any]]:
 
 
 def decided(tree: xr.DataTree, policy: DeferralPolicy, cost: float, fit: Path) -> list[str]:
-    """Where a policy acts; if it defers, the main reason and what to do next; what it assumes."""
+    """Where a policy acts, and whether its draws are trusted; if it defers, why and what next; what it assumes."""
+    from bayespref.posterior.verdict import convergence
     from bayespref.report.headline import what_it_does, why_it_defers
 
-    table = policy.to_table()
+    table, trusted = policy.to_table(), convergence(tree)[0]
     lines = [what_it_does(tree, table, cost)]
+    if not trusted.ok:
+        lines.append(f"do not rely on it: {trusted.words}; next: {trusted.next_step}")
     if why := why_it_defers(table):
         nowhere = not (table["decision"] == "act").any()
         dear = "; if deferring costs you more, say so with --cost" if nowhere else ""

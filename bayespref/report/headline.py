@@ -59,7 +59,10 @@ def what_it_does(tree: xr.DataTree, policy: pd.DataFrame, c_defer: float) -> str
     worst = rest["set_pure"].to_numpy(dtype=float)
     if (worst := worst[np.isfinite(worst)]).size:
         span = " to ".join(dict.fromkeys((number(worst.min()), number(worst.max()))))
-        words += f" Acting there all the same could cost, at worst, {span} log-odds of reward."
+        words += (
+            f" Acting there all the same would cost {span} log-odds of reward in the posterior mean, "
+            "with what is not identified at its worst."
+        )
     return words
 
 

@@ -48,6 +48,7 @@ def policy(tree: xr.DataTree, *, c_defer: float, rule: str = "set_pure") -> Defe
     Returns
     -------
     DeferralPolicy
+        Among its assumptions: draws that failed a check of convergence, where they did.
     """
     meta = tree_meta(tree)
     defer = tree["defer"].to_dataset()
@@ -56,6 +57,9 @@ def policy(tree: xr.DataTree, *, c_defer: float, rule: str = "set_pure") -> Defe
     if partial:
         among = f"{partial:,} of {len(defer['available']):,} regions lack some"
         assumptions.append(f"on offer in a region are the items compared there: {among}")
+    trusted = convergence(tree)[0]
+    if not trusted.ok:
+        assumptions.append(f"draws that may not be trusted ({trusted.words})")
     made = policy_from(defer, c_defer=c_defer, rule=rule, data_hash=meta["data_hash"], assumptions=assumptions)
     return made_by(tree, made)
 
