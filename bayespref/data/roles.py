@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from typing import Any
 
-from bayespref.data.adapters import Adapter
+from bayespref.data.adapters import ADAPTERS, Adapter
 from bayespref.data.source import Source
 from bayespref.errors import TableError
 
@@ -42,8 +43,7 @@ def match_columns(
     problems = []
     for name, column in chosen.items():
         if name not in known:
-            hint = _close(str(name), known) or f"; known are {list(known)}"
-            problems.append(f"- columns: {name!r} is no canonical column{hint}")
+            problems.append(f"- columns: {name!r} is no canonical column{_meant(str(name), column, source, known)}")
         elif name in gives and column is not None:
             problems.append(
                 f"- columns: {name!r} is supplied by the adapter: map {', '.join(map(repr, needs))} instead"
@@ -88,6 +88,19 @@ def match_columns(
         )
     used.pop("prompt", None)
     return used
+
+
+def _meant(name: str, column: Any, source: Source, known: Sequence[str]) -> str:
+    """Say what a mapping from a name that is not canonical may have meant: turned round, an adapter's, misspelt."""
+    if column in known and name in source.columns:
+        return (
+            f"; it is mapped the wrong way round: columns={{{column!r}: {name!r}}}, in a shell --column {column}={name}"
+        )
+    reading = [adapter for adapter, shapes in ADAPTERS.items() if any(name in shape.needs for shape in shapes)]
+    if reading:
+        how = f"adapter={reading[0]!r}, in a shell --adapter {reading[0]}"
+        return f"; adapter {' or '.join(map(repr, reading))} reads it: {how}"
+    return _close(name, known) or f"; known are {list(known)}"
 
 
 def _refuse_chosen_rejected(source: Source) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import gzip
 import json
+import re
 import time
 import warnings
 from datetime import UTC, date, datetime, timedelta, timezone
@@ -286,6 +287,22 @@ def test_names_that_are_only_a_little_alike_are_not_proposed():
     assert "outcome: this column is required\n" in str(caught.value)
     with pytest.raises(TableError, match="'rater' is no canonical column; known are"):  # shares "ate" with state
         read_comparisons(good(), columns={"rater": "annotator"})
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"label": "outcome"}, "adapter 'labels' reads it: adapter='labels', in a shell --adapter labels"),
+        ({"winner": "outcome"}, "adapter 'arena' or 'mtbench' reads it: adapter='arena'"),
+        (
+            {"first": "item_a"},
+            "wrong way round: columns={'item_a': 'first'}, in a shell --column item_a=first",
+        ),
+    ],
+)
+def test_a_name_of_an_adapter_and_a_mapping_turned_round_are_said_to_be_that(columns, said):
+    with pytest.raises(TableError, match=f"'{next(iter(columns))}' is no canonical column; .*{re.escape(said)}"):
+        read_comparisons(good().rename(columns={"item_a": "first"}), columns=columns)
 
 
 def test_a_column_that_is_mapped_to_nothing_must_be_there_and_a_prompt_is_no_state():

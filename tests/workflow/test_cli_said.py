@@ -204,15 +204,35 @@ def test_json_of_fit_verbs_has_the_documented_shape_and_their_files_verify(tmp_p
 
 def test_a_column_that_nothing_reads_is_named_so_that_pooled_prompts_are_noticed(tmp_path):
     table = tmp_path / "votes.csv"
-    table.write_text("question,item_a,item_b,outcome\nx,A,B,a\ny,A,B,b\n", encoding="utf-8")
+    table.write_text("question,item_a,item_b,outcome\n" + "x,A,B,a\ny,C,B,b\n" * 2, encoding="utf-8")
     _, _, err = cli("check", table)
-    assert "columns not read: question" in err
+    assert "columns not read: question; all rows are taken as one state" in err
     assert "--column state=question" in err
     assert "not read" not in cli("check", table, "--column", "state=question")[2]
     mapped = ("--column", "state=question", "--column", "item_a=question", "--column", "item_b=item_b")
-    assert "--column annotator=item_a" in cli("check", table, *mapped)[2]  # the role of a prompt is taken
+    err = cli("check", table, *mapped)[2]
+    assert "--column annotator=item_a" in err  # the role of a prompt is taken
+    assert "one state" not in err
     table.write_text("state,item_a,item_b,outcome\nx,A,B,a\ny,A,B,b\n", encoding="utf-8")
     assert "not read" not in cli("check", table, "--column", "state=")[2]
+
+
+@pytest.mark.parametrize(
+    ("names", "proposed"),
+    [
+        (("row", "task", "rater"), "e.g. --column state=task\n"),  # by its name, though there are fewer raters
+        (("row", "kind", "rater"), "e.g. --column annotator=rater\n"),
+        (("row", "kind", "batch"), "e.g. --column state=batch\n"),  # the fewest values
+        (("row",), "give it with --column\n"),  # nothing but an id
+    ],
+)
+def test_an_identifier_is_never_proposed_as_a_state(tmp_path, names, proposed):
+    lines = [(*(f"r{i}", f"t{i % 3}", f"w{i % 2}")[: len(names)], "A", "B", "ab"[i // 6]) for i in range(12)]
+    text = "\n".join(",".join(line) for line in [(*names, "item_a", "item_b", "outcome"), *lines])
+    (tmp_path / "votes.csv").write_text(text, encoding="utf-8")
+    _, _, err = cli("check", tmp_path / "votes.csv")
+    assert f"columns not read: {', '.join(names)}; all rows are taken as one state; if" in err
+    assert proposed in err
 
 
 @pytest.mark.parametrize(
