@@ -28,6 +28,7 @@ from bayespref.report.blocks import (
 from bayespref.report.tables import records
 
 _MOST_ON_MAP = 12
+_SEPARATED = "separated: the data give the sign, the prior the size"
 
 
 def bounds(tree: xr.DataTree, truth: ArrayLike | None) -> Part:
@@ -40,7 +41,7 @@ def bounds(tree: xr.DataTree, truth: ArrayLike | None) -> Part:
         reach = number(float(open_["region_upper"].max()))
         title = f"In {len(open_)} of {len(table)} cells no data say whether another item is better, by up to {reach}"
     elif close:
-        title = f"Every cell's leader is identified; in {close} of {len(table)} a rival may still be better"
+        title = f"Every leader is joined to its rivals; in {close} of {len(table)} cells a rival may still be better"
     else:
         title = "In every cell the leader is ahead of every contender"
     level = level_words(tree)
@@ -56,7 +57,7 @@ def bounds(tree: xr.DataTree, truth: ArrayLike | None) -> Part:
         "Where data run out, more of the same data would not help: the bound stays. A posterior there only repeats "
         "its prior, so none is shown. The leader named in a cell without data is the prior's."
     )
-    columns = ["State / type", "Contender − leader", f"Posterior {level} interval", "Identified set", "Why"]
+    columns = ["State / type", "Contender − leader", f"Posterior {level} interval", "Identified set, or point", "Why"]
     rows = []
     for r in records(table):
         known = bool(np.isfinite(float(r.post_lower)))
@@ -66,8 +67,8 @@ def bounds(tree: xr.DataTree, truth: ArrayLike | None) -> Part:
                 cell_name(tree, str(r.state), str(r.type)),
                 f"{name(r.contender)} − {name(r.leader)}",
                 f"[{number(r.post_lower)}, {number(r.post_upper)}]" if known else f"not identified ({code})",
-                number(r.set_upper) if known else f"[{number(r.set_lower)}, {number(r.set_upper)}]",
-                code or "identified",
+                f"point {number(r.set_upper)}" if known else f"[{number(r.set_lower)}, {number(r.set_upper)}]",
+                _SEPARATED if code == "separated" else code or "identified",
             ]
         )
     listing = "; ".join(f"{row[0]}, {row[1]}: posterior {row[2]}, set {row[3]}" for row in rows[:10])
@@ -140,8 +141,8 @@ def policy_map(tree: xr.DataTree, policy: pd.DataFrame, c_defer: float) -> Part:
     )
     caption = (
         "set_pure takes what is not identified at its worst; credible and chow trust the posterior, and so the prior "
-        "where data are silent: a diamond far right of the other marks says that the prior is deciding. Regions with a "
-        "mark left of the dashed line act under that rule."
+        f"where data are silent. {_beyond_posterior(table)} Regions with a mark left of the dashed line act under that "
+        "rule."
     )
     listing = "; ".join(
         f"{names[i]}: set_pure {number(r['set_pure'])}, {r['decision']}" for i, r in shown.head(16).iterrows()
@@ -168,6 +169,16 @@ def policy_map(tree: xr.DataTree, policy: pd.DataFrame, c_defer: float) -> Part:
     head = [region, *decisions.RULES, "Score in force", "Cost of deferring"]
     blocks.append(table_of("Break-even cost of deferring under four rules", head, cost_rows, "regions", cost_note))
     return Part("policy", "Policy", "Policy: where to act, where to defer", blocks)
+
+
+def _beyond_posterior(table: pd.DataFrame) -> str:
+    """In how many regions what is not identified adds to the cost of acting."""
+    gap = table["set_pure"].to_numpy(dtype=float) - table["chow"].to_numpy(dtype=float)
+    adds = int((gap > 5e-4).sum())
+    if not adds:
+        return "In no region does what is not identified add to the cost: each circle stands around its diamond."
+    where = f"In {adds:,} of {len(table):,} regions the diamond lies right of the circle"
+    return f"{where}: what is not identified adds that much."
 
 
 def _map(table: pd.DataFrame, columns: list[str]) -> list[Block]:

@@ -28,6 +28,9 @@ from bayespref.report.blocks import (
 )
 from bayespref.report.tables import records
 
+_MOST_OPEN = 4
+"""Most forest plots that stand open."""
+
 
 def rewards(tree: xr.DataTree) -> Part:
     """Say what is preferred: forests by cell with ties grouped, or the coefficients of a linear model."""
@@ -58,7 +61,9 @@ def rewards(tree: xr.DataTree) -> Part:
     leaders = table_of(f"Leaders by {where.lower().replace(' / ', ' and ')}", columns, rows, "cells")
     if len(rows) > 1:
         blocks.append(leaders)
-    blocks.append(Pictures(pictures))
+    blocks.append(Pictures(pictures[:_MOST_OPEN]))
+    if rest := pictures[_MOST_OPEN:]:
+        blocks.append(Folded(f"{len(rest)} more forest plots", [Pictures(rest)], on_paper=True))
     blocks += more(n_drawable, len(pictures), "cells with comparisons", "the first are", " as forest plots")
     if len(rows) == 1:
         blocks.append(leaders)
@@ -117,7 +122,7 @@ def _forest(joined: pd.DataFrame, cell: str, level: str) -> Picture:
     if groups > 1:
         title = f"{cell}: {groups} separate groups, each with a leader of its own"
     elif tied:
-        title = f"{cell}: {name(leader, 40)} leads, tied with {named(tied, 2)}"
+        title = f"{cell}: {name(leader, 40)} leads a tie of {len(tied) + 1}, with {named(tied, 2)}"
     else:
         title = f"{cell}: {name(leader, 40)} leads every other item"
     if joined["is_separated"].any():

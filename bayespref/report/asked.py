@@ -177,6 +177,10 @@ def graphs(tree: xr.DataTree) -> Part:
     rest = more(
         len(states), len(pictures), "flagged states", "the first with several components or few items are", " as graphs"
     )
+    if not pictures:
+        seen_words = f"None of the {len(states):,} flagged states is drawn: "
+        words = f"{seen_words}each has more than {MOST_SHOWN} items, joined once all types are taken together, or none."
+        return Part("graphs", "Graphs", heading, [Text(f"{intro} {words}"), _listed(flagged, tree)])
     return Part("graphs", "Graphs", heading, [Text(intro), Pictures(pictures), *rest, _listed(flagged, tree)])
 
 

@@ -8,11 +8,12 @@ import xarray as xr
 
 from bayespref.reasons import REASONS
 from bayespref.report import decisions
-from bayespref.report.blocks import Answer, Answers, Block, Text, number
+from bayespref.report.blocks import Answer, Answers, Block, Text, named, number
 from bayespref.report.tables import records
 
 MARKS = {"yes": "✓ yes", "no": "✗ no", "undecided": "? open"}
 """Verdicts as shown: sign and word, so that colour is never alone."""
+_MOST_NAMED = 15
 _QUESTIONS = {
     "Converged?": "converged",
     "Identified?": "identified by cell",
@@ -39,7 +40,20 @@ def headline(tree: xr.DataTree, verdicts: pd.DataFrame, policy: pd.DataFrame, c_
     -------
     list of Block
     """
-    return [Text(what_it_does(tree, policy, c_defer), strong=True), Answers(answers(verdicts))]
+    does = Text(what_it_does(tree, policy, c_defer), strong=True)
+    return [does, *map(Text, _where(tree, policy)), Answers(answers(verdicts))]
+
+
+def _where(tree: xr.DataTree, policy: pd.DataFrame) -> list[str]:
+    """Name the regions that act, and those that do not by reason."""
+    table = decisions.thresholds(tree, policy)
+    columns = decisions.region_columns(tree)
+    table["region"] = [" / ".join(map(str, row)) for row in table[columns].to_numpy()]
+    acts = table["decision"] == "act"
+    lines = [f"Acts in: {named(list(table.loc[acts, 'region']), _MOST_NAMED)}."] if acts.any() else []
+    for code, rows in table[~acts].groupby("reason", sort=False):
+        lines.append(f"Defers in ({code or 'not listed'}): {named(list(rows['region']), _MOST_NAMED)}.")
+    return lines
 
 
 def what_it_does(tree: xr.DataTree, policy: pd.DataFrame, c_defer: float) -> str:

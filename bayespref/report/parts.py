@@ -1,4 +1,4 @@
-"""The parts of a report in their order; here those that judge and describe: verdicts, flags, assumptions, origin."""
+"""The parts of a report in their order: what was decided, then why; here verdicts, flags, assumptions, origin."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def parts(
     truth: ArrayLike | None = None,
     made: str = "",
 ) -> list[Part]:
-    """Lay out everything a report says about one data set, the verdicts first.
+    """Lay out everything a report says about one data set: verdicts, where to act and what to collect, then why.
 
     Parameters
     ----------
@@ -52,6 +52,8 @@ def parts(
     judged = cards.verdicts(tree, verdicts, policy_table, deployment)
     found = [
         Part("verdicts", "Verdicts", "Verdicts", [*headline(tree, judged, policy_table, c_defer), _checks(judged)]),
+        acting.policy_map(tree, policy_table, c_defer),
+        acting.collect(tree, suggestions, proposals, proposals_note),
         _flags(tree),
         asked.coverage(tree),
         asked.graphs(tree),
@@ -59,8 +61,6 @@ def parts(
         answers.types(tree, members),
         acting.bounds(tree, truth),
         *([] if truth is None else [acting.truth_held(tree, truth)]),
-        acting.policy_map(tree, policy_table, c_defer),
-        acting.collect(tree, suggestions, proposals, proposals_note),
         Part("assumptions", "Assumptions", "Assumptions", [_facts("What they rest on", cards.assumptions(tree))]),
         Part("data", "Data", "Data card", [_facts("The table behind this report", cards.data_card(tree))]),
         Part("provenance", "Provenance", "Provenance", [_facts("How it was made", cards.provenance(tree, made))]),

@@ -66,7 +66,9 @@ def forest(table: pd.DataFrame, *, title: str) -> Figure:
             for _, members in rows.groupby("tier"):
                 top = y
                 if len(members) > 1:
-                    axes.text(0.01, y - 0.12, f"tie of {len(members)}", **_TIER, transform=axes.get_yaxis_transform())
+                    total = int(members["tier_size"].iloc[0])
+                    words = f"tie of {total}" + (f", {len(members)} shown" if total > len(members) else "")
+                    axes.text(0.01, y - 0.12, words, **_TIER, transform=axes.get_yaxis_transform())
                     y += 0.7
                 for row in records(members):
                     words = _mark(axes, y, row)
@@ -203,7 +205,8 @@ def decisions(table: pd.DataFrame, *, title: str) -> Figure:
         for y, row in enumerate(records(table)):
             known = bool(np.isfinite(row.post_lower))
             if known:
-                interval(axes, y, row.post_lower, row.post_upper, row.set_upper, BLUE, "o")
+                colour, marker, _ = _KNOWN[row.reason == "separated"]
+                interval(axes, y, row.post_lower, row.post_upper, row.set_upper, colour, marker)
             else:
                 span = float(row.set_upper) - float(row.set_lower)
                 corner = (float(row.set_lower), y - 0.24)
@@ -212,8 +215,9 @@ def decisions(table: pd.DataFrame, *, title: str) -> Figure:
             if "truth" in table:
                 axes.plot(row.truth, y, marker="x", color=BLACK, markersize=8, markeredgewidth=2, zorder=5)
         used = np.isfinite(table["post_lower"].to_numpy(dtype=float))
-        if used.any():
-            axes.plot([], [], color=BLUE, marker="o", label="identified: posterior interval")
+        apart = (table["reason"] == "separated").to_numpy()
+        for colour, marker, words in (_KNOWN[is_apart] for is_apart in sorted(set(apart[used].tolist()))):
+            axes.plot([], [], color=colour, marker=marker, label=words)
         if not used.all():
             patch: dict[str, Any] = {"facecolor": PALE, "edgecolor": RED, "hatch": "////"}
             axes.add_patch(Rectangle((0, 0), 0, 0, label="not identified: all that the data allow", **patch))
@@ -233,6 +237,13 @@ def decisions(table: pd.DataFrame, *, title: str) -> Figure:
     return figure
 
 
+_KNOWN = {
+    False: (BLUE, "o", "identified: posterior interval"),
+    True: (PURPLE, "^", "separated: posterior interval, whose width is partly the prior's"),
+}
+"""Colour, marker and words of a contrast within a component, by whether an item there always wins or loses."""
+
+
 def thresholds(table: pd.DataFrame, columns: Sequence[str], c_defer: float, *, title: str) -> Figure:
     """Break-even cost of deferring by region and rule, beside the cost in force.
 
@@ -248,9 +259,9 @@ def thresholds(table: pd.DataFrame, columns: Sequence[str], c_defer: float, *, t
         The finding.
     """
     looks = {
-        "set_pure": (RED, "D", "set_pure: the unknown at its worst"),
-        "credible": (PURPLE, "s", "credible: quantile of posterior regret"),
-        "chow": (BLUE, "o", "chow: mean posterior regret"),
+        "set_pure": (RED, "D", 4.5, "set_pure: the unknown at its worst"),
+        "credible": (PURPLE, "s", 7.0, "credible: quantile of posterior regret"),
+        "chow": (BLUE, "o", 9.5, "chow: mean posterior regret"),  # rings the diamond where the two are equal
     }
     with style():
         figure, axes = new_figure(title, 1.7 + 0.3 * len(table))
@@ -259,18 +270,16 @@ def thresholds(table: pd.DataFrame, columns: Sequence[str], c_defer: float, *, t
             low, high = np.nanmin(np.where(np.isfinite(row), row, np.nan), initial=np.inf), np.max(row, initial=-np.inf)
             if np.isfinite(low) and np.isfinite(high):
                 axes.plot([low, high], [at, at], color="#cfcfcf", linewidth=1.5, zorder=1)
-        for rule, (colour, marker, words) in looks.items():
+        for rule, (colour, marker, size, words) in looks.items():
             value = table[rule].to_numpy(dtype=float)
-            face = colour if rule == "set_pure" else "white"
-            axes.plot(
-                value, y, color=colour, marker=marker, linestyle="", markersize=6.5, markerfacecolor=face, label=words
-            )
+            look: dict[str, Any] = {"color": colour, "marker": marker, "markersize": size, "label": words}
+            axes.plot(value, y, linestyle="", markerfacecolor=colour if rule == "set_pure" else "none", **look)
         if np.isfinite(c_defer):
             axes.axvline(c_defer, color=BLACK, linewidth=1.4, linestyle="--", label=f"cost of deferring, {c_defer:g}")
         names = [short(" / ".join(map(str, row)), 26) for row in table[list(columns)].to_numpy()]
         axes.set_yticks(y, names, fontsize=9)
         axes.set_ylim(len(table) - 0.4, -0.6)
-        axes.set_xlabel("least cost of deferring at which the region acts, log-odds")
+        axes.set_xlabel("cost of deferring from which a region acts, log-odds")
         axes.margins(x=0.06)
         figure.legend(loc="outside lower left", ncols=1, frameon=False, fontsize=9)
     return figure

@@ -141,8 +141,8 @@ def rewards(tree: xr.DataTree) -> pd.DataFrame:
         the data do not tell apart from the best of their tier: 1 for the leader and its ties; 0 if not compared),
         ``item``, ``leader`` of the component, ``estimate`` of item minus leader (posterior mean, log-odds) with
         ``lower`` and ``upper`` (interval at the level of the analysis), ``standing`` (leader, tied, behind, alone, not
-        compared), ``is_separated``, ``contraction`` (posterior sd over prior sd) and ``reason``. Items of different
-        components are never compared here.
+        compared), ``is_separated``, ``contraction`` (posterior sd over prior sd), ``reason`` and ``tier_size`` (items
+        of the tier). Items of different components are never compared here.
     """
     graph, found, bound = (tree[name].to_dataset() for name in ("graph", "disagree", "bounds"))
     items = labels(found, ITEM)
@@ -174,7 +174,9 @@ def rewards(tree: xr.DataTree) -> pd.DataFrame:
                 nothing = (np.nan, np.nan, np.nan, "not compared", False, np.nan, "no_data")
                 rows.append((state, kind, -1, 0, items[i], "", *nothing))
     columns = ["state", "type", "component", "tier", "item", "leader", "estimate", "lower", "upper", "standing"]
-    return pd.DataFrame(rows, columns=[*columns, "is_separated", "contraction", "reason"])
+    frame = pd.DataFrame(rows, columns=[*columns, "is_separated", "contraction", "reason"])
+    frame["tier_size"] = frame.groupby(["state", "type", "component", "tier"])["item"].transform("size")
+    return frame
 
 
 def _tiers(ordered: NDArray[np.intp], upper: NDArray[np.float64]) -> Iterator[tuple[int, int]]:

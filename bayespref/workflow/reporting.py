@@ -104,7 +104,11 @@ def _proposals(tree: xr.DataTree, budget: float, c_defer: float) -> tuple[pd.Dat
     states = tree["graph"].sizes["state"]
     candidates = states * len(items) * (len(items) - 1) // 2
     if len(items) < 2 or candidates > _MOST_CANDIDATES:
-        return None, f"{_BY_HAND}: it was not computed here for {candidates:,} candidate pairs by state."
+        return None, (
+            f"{_BY_HAND}: it was not computed here for {candidates:,} candidate pairs by state, which takes minutes; "
+            "--item x --item y, of those a decision is between, makes it short. What follows joins what is not joined "
+            "or ends separation; it is not chosen by what a decision needs."
+        )
     try:
         found = next_comparisons(tree, budget, items=items, c_defer=c_defer if c_defer > 0 else None)
         if len(found):
