@@ -87,8 +87,8 @@ def fit(
     Raises
     ------
     ModelError
-        If the model is unknown, an option is not one of its arguments, the table lacks what the model needs, or the
-        method does not cover the model.
+        If the model is unknown, an option is not one of its arguments, the table lacks what the model needs (several
+        latent types need annotators), or the method does not cover the model.
     ValueError
         If a size is too small, ``method`` or ``chain_method`` is unknown, or a checkpoint is asked of ``laplace``.
 
@@ -118,6 +118,12 @@ def fit(
     if comparisons.counts.total.size == 0:
         raise ModelError("comparisons: the table has no comparison of positive weight to fit")
     observed = bool(chosen.get("types_observed", False))
+    if chosen.get("n_types", 1) > 1 and not observed and comparisons.annotator is None:
+        raise ModelError(
+            f"annotator: {name} with n_types={chosen['n_types']} needs the annotator of each row, because rows by one "
+            "person share a type, and single answers do not tell types apart; the table names none. Give columns="
+            "{'annotator': ...} when reading it (in a shell --column annotator=...), or fit one type (model 'single')"
+        )
     with jax.enable_x64(True):
         key = jax.random.key(rng_key) if isinstance(rng_key, int | np.integer) else rng_key
         data, outcome = choice_data(comparisons, group_by_context=observed)

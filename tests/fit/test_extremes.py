@@ -1,10 +1,14 @@
 """Tables at the edge: one annotator, more types than people, items seen once, all ties, perfect agreement."""
 
+import jax
 import numpy as np
 import pytest
 
 import bayespref
+from bayespref.choice import choice_data
 from bayespref.comparisons import from_codes
+from bayespref.fit.run import fit_model
+from bayespref.models import latent_types
 from bayespref.posterior.tree import tree_meta
 from bayespref.posterior.verdict import convergence
 
@@ -70,9 +74,12 @@ def test_answers_without_annotators_and_whole_weights_are_split_over_types():
         items=("x", "y", "z"),
         weight=rng.integers(1, 9, 3).astype(float),
     )
-    tree = bayespref.fit("latent_types", whole, rng_key=0, options={"n_types": 2}, method="gibbs", **SIZES)
-    assert np.isfinite(tree["posterior"]["reward"]).all()
-    assert np.isfinite(tree["sample_stats"]["lp"]).all()
+    with jax.enable_x64(True):
+        data, outcome = choice_data(whole)
+        settings = SIZES | {"checkpoint": None, "method": "gibbs"}
+        fitted = fit_model(latent_types, data, outcome, {"n_types": 2}, rng_key=jax.random.key(0), **settings)
+    assert np.isfinite(fitted.evaluated.variables["reward"]).all()
+    assert np.isfinite(fitted.draws.stats["lp"]).all()
 
 
 def test_two_hundred_thousand_annotators():

@@ -8,7 +8,7 @@ import pytest
 import bayespref
 from bayespref import workflow
 from bayespref.comparisons import from_codes
-from bayespref.errors import REASONS
+from bayespref.errors import REASONS, ModelError
 from bayespref.posterior.verdict import convergence
 
 
@@ -121,3 +121,22 @@ def test_an_option_that_a_method_would_ignore_is_refused(tmp_path):
     with pytest.raises(ValueError, match="checkpoint: method='laplace'"):
         bayespref.fit("single", _two_blocks(), rng_key=0, method="laplace", checkpoint=tmp_path, progress=False)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("model", ["latent_types", "pooled_types", "linear_types"])
+def test_several_types_without_annotators_are_refused_before_anything_is_fitted(model):
+    asked = np.array([0, 1, 0, 1]), np.array([1, 2, 2, 2]), np.array([0, 0, 0, 1])
+    features = {"features": np.eye(3), "feature_names": ("f", "g", "h")}
+    anonymous = from_codes(*asked, items=("x", "y", "z"), **features)
+    with pytest.raises(ModelError, match=rf"annotator: {model} with n_types=3 needs the annotator of each row.*--col"):
+        workflow.fit(model, anonymous, rng_key=0, options={"n_types": 3}, progress=False)
+
+
+def test_types_that_the_table_names_need_no_annotators():
+    asked = np.array([0, 1, 0, 1]), np.array([1, 2, 2, 2]), np.array([0, 0, 0, 1])
+    named = from_codes(*asked, items=("x", "y", "z"), context=np.array([0, 0, 1, 1]), contexts=("s", "t"))
+    sizes = {"chains": 1, "warmup": 20, "draws": 20, "progress": False}
+    tree = workflow.fit("latent_types", named, rng_key=0, options={"types_observed": True}, **sizes)
+    assert tree["posterior"]["type"].values.tolist() == ["s", "t"]
+    one = workflow.fit("latent_types", named, rng_key=0, options={"n_types": 1}, **sizes)
+    assert one["posterior"].sizes["type"] == 1
