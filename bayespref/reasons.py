@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 
@@ -19,6 +20,9 @@ class Reason(NamedTuple):
     why: str
     next_step: str
 
+
+_ALIKE = 0.7
+"""Least likeness of a name worth proposing."""
 
 _REASONS = (
     Reason(
@@ -361,15 +365,43 @@ VERDICTS: dict[str, Reason] = {reason.code: reason for reason in _VERDICTS}
 """Verdict word -> what it means."""
 
 
+QUESTIONS = {
+    "comparisons": "is there more than one comparison, and was every named item seen",
+    "connected": "do comparisons join all items of a state, directly or through others",
+    "strongly connected": "does every item or group both win and lose against the rest of its component",
+    "identified": "do the answers fix the contrast between any two items seen",
+    "joined across": "do the states, taken together, join all items (one scale only if rewards are shared)",
+    "every item in every": "was every item seen in every state",
+    "observed": "has every named state a comparison",
+    "contexts covered": "has every cell of state and context enough comparisons",
+    "items shared between contexts": "does every item occur in all contexts",
+    "contrasts within a context": "is every contrast fixed within one context, without joining several",
+    "contrasts within an environment": "is every contrast fixed within one environment, without joining several",
+    "labels per annotator": "do most annotators give enough labels to tell latent types apart",
+    "share of every": "does every cell surely have its share of the collection",
+    "deployment covered": "is the deployment where something was collected",
+    "deployment weights": "could weights carry the table to the deployment",
+    "converged": "may the summaries of the fit be trusted, as far as the draws say",
+    "mixed": "do the chains agree (R-hat) with enough effective draws",
+    "divergences": "did the sampler follow its trajectories without breaking off",
+    "types aligned": "do types keep their names over the draws, so that they may be averaged",
+    "single mode": "is the best mode well ahead of the second, so that one describes the posterior",
+    "traits aligned": "do traits keep their direction over the draws, so that they may be averaged",
+    "approximation": "is an approximation of the posterior close enough to be trusted",
+}
+"""Name of a line of ``check`` or of the convergence verdict -> the question it answers; some names go on or begin with
+what a state is."""
+
+
 def explain(what: Any) -> str:
     """Say in plain words what a code, a flag or a verdict means, why it matters and what to do next.
 
     Parameters
     ----------
     what : str, verdict, check, result or iterable of these
-        A code of ``REASONS``, a verdict word of ``VERDICTS``; a result that carries words, a verdict or reason codes
-        (a line of ``check``, a convergence verdict, an answer of a policy, a trust verdict); a whole ``check``; or an
-        array or list of codes, each explained once with how often it occurs.
+        A code of ``REASONS``, a verdict word of ``VERDICTS``, the name of a line as in ``QUESTIONS``; a result that
+        carries words, a verdict or reason codes (a line of ``check``, a convergence verdict, an answer of a policy, a
+        trust verdict); a whole ``check``; or an array or list of codes, each explained once with how often it occurs.
 
     Returns
     -------
@@ -379,7 +411,7 @@ def explain(what: Any) -> str:
     Raises
     ------
     ValueError
-        If the text is neither a reason code nor a verdict word.
+        If the text is neither a reason code nor a verdict word nor the name of a line; close ones are named.
     TypeError
         If the object carries no verdict and no code.
 
@@ -424,11 +456,19 @@ def _flat(codes: Any) -> list[Any]:
 
 def _of_code(code: str, name: str) -> str:
     known = REASONS.get(code) or VERDICTS.get(code)
-    if known is None:
-        raise ValueError(
-            f"code: unknown reason code {code!r}; known codes are {sorted(REASONS)}, verdict words {sorted(VERDICTS)}"
-        )
-    return f"{name}: {known.meaning}. Why it matters: {known.why}. Next: {known.next_step}."
+    if known is not None:
+        return f"{name}: {known.meaning}. Why it matters: {known.why}. Next: {known.next_step}."
+    if question := QUESTIONS.get(code) or _varying(code):
+        return f"{name}: {question}? Next: read the words of that line; explain(line) says what its answer means."
+    close = get_close_matches(code, [*REASONS, *VERDICTS, *QUESTIONS], n=3, cutoff=_ALIKE)
+    listed = f"known codes are {sorted(REASONS)}, verdict words {sorted(VERDICTS)}, lines {sorted(QUESTIONS)}"
+    raise ValueError(f"code: unknown reason code {code!r}; {f'close: {close}' if close else listed}")
+
+
+def _varying(name: str) -> str:
+    """Question of a line whose name goes on or begins with what a state is, such as "states observed"."""
+    begun = [word for word in ("joined across", "every item in every", "share of every") if name.startswith(f"{word} ")]
+    return QUESTIONS[begun[0]] if begun else QUESTIONS["observed"] if name.endswith("s observed") else ""
 
 
 def _of_result(result: Any) -> str:

@@ -143,8 +143,32 @@ def test_arrays_of_codes_are_explained_once_each_with_how_often():
     assert explain(["", ""]) == "no code: nothing is undefined here."
 
 
-def test_an_unknown_code_is_an_error_that_lists_the_known_ones():
-    with pytest.raises(ValueError, match=r"unknown reason code 'no_date'; known codes are \['approx"):
+def test_every_name_of_a_line_that_check_and_convergence_print_is_explained():
+    rng = np.random.default_rng(0)
+    n = 60
+    a = rng.integers(0, 4, n)
+    columns = {"state": "st", "context": "cd", "environment": "ef", "annotator": "uv"}
+    coded = {name: rng.integers(0, 2, n) for name in columns}
+    plural = {f"{name}s": tuple(labels) for name, labels in columns.items()}
+    table = from_codes(a, (a + 1) % 4, rng.integers(0, 2, n), items=tuple("wxyz"), **coded, **plural)
+    names = {
+        line.name
+        for by in (("state",), ("state", "context"))
+        for line in bayespref.check(table, by=by, mass_floor=0.01, deployment=table, largest_ratio=5.0).checks
+    }
+    verdict = ast.parse((ROOT / "bayespref" / "posterior" / "verdict.py").read_text(encoding="utf-8"))
+    calls = [node for node in ast.walk(verdict) if isinstance(node, ast.Call) and ast.unparse(node.func) == "Verdict"]
+    printed = {call.args[0].value for call in calls}
+    assert {"mixed", "converged", "single mode"} <= printed
+    assert {"strongly connected", "joined across states", "deployment weights"} <= names
+    for name in names | printed:
+        assert explain(name).startswith(f"{name}: "), name
+
+
+def test_an_unknown_code_is_an_error_that_names_close_ones_or_lists_the_known_ones():
+    with pytest.raises(ValueError, match=r"unknown reason code 'no_date'; close: \['no_data'\]"):
         explain("no_date")
+    with pytest.raises(ValueError, match=r"unknown reason code 'xyz'; known codes are \['approx"):
+        explain("xyz")
     with pytest.raises(TypeError, match="a int carries neither a verdict nor a reason code"):
         explain(3)
