@@ -167,6 +167,31 @@ def test_a_thousand_items_in_a_hundred_states_stay_under_five_megabytes_and_are_
     assert re.sub("<details.*?</details>", "", text, flags=re.DOTALL).count("<tr>") < 200
 
 
+def test_regions_that_act_and_defer_are_named_before_the_questions_and_what_to_collect_before_the_rewards(large_html):
+    text = large_html.html
+    policy = tree_by_hand(100, 2, 1000, 40, alone=3)[1]
+    first = policy.loc[policy["decision"] == "act", "state"].iloc[0]
+    other = policy.loc[policy["decision"] == "defer", "state"].iloc[0]
+    places = [
+        f"Acts in: {first}, ",
+        f"Defers in (score_above_threshold): {other}, ",
+        "Converged?",
+        "-policy",
+        "-collect",
+    ]
+    at = [text.index(words) for words in (*places, "-rewards")]
+    assert at == sorted(at)
+
+
+def test_a_tie_that_is_cut_says_its_whole_size_in_title_and_band(large):
+    table = tables.rewards(large[0])
+    cell = table[(table["state"] == "state 000") & (table["type"] == "type 1") & (table["component"] == 0)]
+    tie = cell[cell["tier"] == cell["tier"].value_counts().idxmax()]
+    assert (tie["tier_size"] == len(tie)).all()
+    drawn = plots.forest(tie.head(2), title="cut").axes[0].texts[0].get_text()
+    assert drawn == f"tie of {len(tie)}, 2 shown"
+
+
 def test_figures_draw_at_most_thirty_rows(large, large_html):
     tree, _ = large
     table = tables.rewards(tree)
