@@ -12,6 +12,7 @@ from bayespref.report import decisions, plots, tables
 from bayespref.report.blocks import (
     MOST_SHOWN,
     Block,
+    Folded,
     Map,
     Part,
     Text,
@@ -167,7 +168,8 @@ def policy_map(tree: xr.DataTree, policy: pd.DataFrame, c_defer: float) -> Part:
     caption = "Policy: what the system does in each region, and why"
     blocks.append(table_of(caption, [region, "Decision", "Action", "Why"], map_rows, "regions"))
     head = [region, *decisions.RULES, "Score in force", "Cost of deferring"]
-    blocks.append(table_of("Break-even cost of deferring under four rules", head, cost_rows, "regions", cost_note))
+    costs = table_of("Break-even cost of deferring under four rules", head, cost_rows, "regions", cost_note)
+    blocks.append(Folded(f"Break-even costs in numbers ({len(cost_rows):,} regions)", [costs], on_paper=True))
     return Part("policy", "Policy", "Policy: where to act, where to defer", blocks)
 
 
