@@ -52,7 +52,7 @@ def _where(tree: xr.DataTree, policy: pd.DataFrame) -> list[str]:
     acts = table["decision"] == "act"
     lines = [f"Acts in: {named(list(table.loc[acts, 'region']), _MOST_NAMED)}."] if acts.any() else []
     for code, rows in table[~acts].groupby("reason", sort=False):
-        lines.append(f"Defers in ({code or 'not listed'}): {named(list(rows['region']), _MOST_NAMED)}.")
+        lines.append(f"Defers in ({str(code) or 'not listed'}): {named(list(rows['region']), _MOST_NAMED)}.")
     return lines
 
 
