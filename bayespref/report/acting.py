@@ -137,8 +137,9 @@ def policy_map(tree: xr.DataTree, policy: pd.DataFrame, c_defer: float) -> Part:
     used = _rule_in_force(table)
     level = level_words(tree)
     intro = (
-        "A region acts where its score, what acting is expected to cost with what is not identified at its worst, is at "
-        f"most the cost of deferring (asking a person, waiting). The break-even cost below is where the two meet.{used}"
+        "A region acts where its score, what acting is expected to cost with what is not identified at its worst, is "
+        "at most the cost of deferring (asking a person, waiting). The break-even cost below is where the two "
+        f"meet.{used}"
     )
     caption = (
         "set_pure takes what is not identified at its worst; credible and chow trust the posterior, and so the prior "
