@@ -93,7 +93,7 @@ def test_too_many_contrasts_are_refused_with_the_remedy():
     [
         ({"model": "bradley"}, "unknown name"),
         ({"options": {"n_type": 2}}, "no option"),
-        ({"model": "linear_types"}, "features"),
+        ({"model": "linear_types", "options": {"n_types": 1}}, "features"),
         ({"model": "latent_types", "options": {"types_observed": True}}, "context"),
     ],
 )
