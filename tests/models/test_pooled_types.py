@@ -222,7 +222,7 @@ def test_scales_do_not_collapse_at_the_mode(rows):
 # The blind spot
 
 
-def blind_fit(seed, scales, draws=500):
+def blind_fit(seed, scales, draws=500, warmup=150):
     """World and fit on answers alone: with types observed, who gave them does not matter."""
     world = blind_spot(seed=seed)
     tree = workflow.fit(
@@ -231,7 +231,7 @@ def blind_fit(seed, scales, draws=500):
         rng_key=0,
         options={"types_observed": True, "scales": scales},
         chains=2,
-        warmup=150,
+        warmup=warmup,
         draws=draws,
         n_starts=1,
         progress=False,
@@ -300,11 +300,12 @@ def test_disagreement_on_the_blind_spot_over_worlds():
 
 @pytest.mark.slow
 def test_learned_scales_mix_and_cover_the_truth():
-    _, tree = blind_fit(1, (None, None, None))
+    _, tree = blind_fit(1, (None, None, None), warmup=500)
     posterior = tree["posterior"]
     for part in PARTS:
         low, high = posterior[f"scale_{part}"].quantile([0.005, 0.995]).values
         assert low < 1.0 < high, part
-    # two types say little about a scale: its long tail bends the ridge, and a step in a thousand goes astray there
-    assert int(tree["sample_stats"]["diverging"].sum()) <= 10
+    # two types say little about a scale: its long tail bends the ridge, and some steps go astray there
+    # (0 to 14 of 1,000 over five seeds; after 150 warm-up draws the step size is left to chance, and it was 0 to 71)
+    assert int(tree["sample_stats"]["diverging"].sum()) <= 20
     assert float(tree["sample_stats"]["n_steps"].mean()) < 32
