@@ -150,13 +150,12 @@ def verdict_words(tree: xr.DataTree) -> tuple[list[str], dict[str, Any]]:
 
 def decided(tree: xr.DataTree, policy: DeferralPolicy, cost: float, fit: Path) -> list[str]:
     """Where a policy acts, and whether its draws are trusted; if it defers, why and what next; what it assumes."""
-    from bayespref.posterior.verdict import convergence
     from bayespref.report.headline import what_it_does, why_it_defers
 
-    table, trusted = policy.to_table(), convergence(tree)[0]
+    table = policy.to_table()
     lines = [what_it_does(tree, table, cost)]
-    if not trusted.ok:
-        lines.append(f"do not rely on it: {trusted.words}; next: {trusted.next_step}")
+    if untrusted := tree["defer"].attrs.get("untrusted"):
+        lines.append(f"do not rely on it: {untrusted}")
     if why := why_it_defers(table):
         nowhere = not (table["decision"] == "act").any()
         dear = "; if deferring costs you more, say so with --cost" if nowhere else ""

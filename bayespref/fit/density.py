@@ -156,6 +156,11 @@ def map_batched(function: Callable[[Array], Any], xs: Array, batch: int) -> Any:
     return jax.tree.map(lambda values: values[:n], mapped)
 
 
+def summed_log_likelihood(joint: Float[Array, "unit type"], data: ChoiceData) -> Float[Array, ""]:
+    """Marginal log-likelihood of all units, nats, from the unit log-joint."""
+    return jnp.vdot(data.multiplicity, jax.scipy.special.logsumexp(joint, axis=1))
+
+
 def responsibilities(joint: Float[Array, "unit type"]) -> Float[Array, "unit type"]:
     """Posterior probability of each type for each unit, from the unit log-joint."""
     return jax.nn.softmax(joint, axis=1)

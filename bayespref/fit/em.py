@@ -13,7 +13,7 @@ from scipy.optimize import linear_sum_assignment
 from tqdm.auto import tqdm
 
 from bayespref.choice import ChoiceData
-from bayespref.fit.density import Density, expected_counts, hessian, responsibilities
+from bayespref.fit.density import Density, expected_counts, hessian, responsibilities, summed_log_likelihood
 
 _FLAT_CURVATURE = 1e-10
 _FORCING = 0.1
@@ -114,6 +114,16 @@ def ascend(objective: Any, flat: Array, *arguments: Any) -> Ascent:
     return Ascent(end, jnp.where(better, new - value, 0.0), gradient)
 
 
+def expected_log_joint(density: Density) -> Callable[[Array, Array, Array, ChoiceData], Array]:
+    """Return what an M-step raises: (flat, counts, groups, data) -> expected complete-data log-posterior, nats."""
+
+    def objective(flat: Array, counts: Array, groups: Array, data: ChoiceData) -> Array:
+        table, weights = density.tables(flat, data)
+        return density.log_prior(flat, data) + jnp.vdot(counts, table) + jnp.vdot(groups, weights)
+
+    return objective
+
+
 class _Climb(NamedTuple):
     """Where EM stands: the point it goes to next, the last point seen with its log-joint and gain, steps taken."""
 
@@ -147,13 +157,7 @@ def em_climb(
     n_outcomes = len(data.outcomes)
     n_types = jax.eval_shape(density.tables, jnp.zeros(density.size), data)[0].shape[0]
 
-    def expected_log_joint(flat: Array, counts: Array, groups: Array, data: ChoiceData) -> Array:
-        table, weights = density.tables(flat, data)
-        return density.log_prior(flat, data) + jnp.vdot(counts, table) + jnp.vdot(groups, weights)
-
-    def m_step(flat: Array, resp: Array, data: ChoiceData, outcome: Array) -> Array:
-        counts, groups = expected_counts(resp, data, outcome, n_outcomes)
-        return ascend(expected_log_joint, flat, counts, groups, data).flat
+    objective = expected_log_joint(density)
 
     @jax.jit
     def climb(key: Array, data: ChoiceData, outcome: Array) -> tuple[Array, Array]:
@@ -163,9 +167,10 @@ def em_climb(
         def body(carry: _Climb) -> _Climb:
             here = carry.ahead
             joint = density.unit_log_joint(here, data, outcome)
-            value = jnp.vdot(data.multiplicity, jax.scipy.special.logsumexp(joint, axis=1))
-            value = value + density.log_prior(here, data)
-            ahead = m_step(here, jnp.where(carry.step < _FIRST_STEPS, initial, responsibilities(joint)), data, outcome)
+            value = summed_log_likelihood(joint, data) + density.log_prior(here, data)
+            resp = jnp.where(carry.step < _FIRST_STEPS, initial, responsibilities(joint))
+            counts, groups = expected_counts(resp, data, outcome, n_outcomes)
+            ahead = ascend(objective, here, counts, groups, data).flat
             gain = jnp.where(carry.step <= _FIRST_STEPS, jnp.inf, value - carry.value)
             return _Climb(ahead, here, value, gain, carry.step + 1)
 
@@ -234,7 +239,7 @@ def find_modes(
     @jax.jit
     def describe(flat: Array, data: ChoiceData, outcome: Array) -> tuple[Array, Array, Array]:
         joint = density.unit_log_joint(flat, data, outcome)
-        log_likelihood = jnp.vdot(data.multiplicity, jax.scipy.special.logsumexp(joint, axis=1))
+        log_likelihood = summed_log_likelihood(joint, data)
         return log_likelihood, log_likelihood + density.log_prior(flat, data), responsibilities(joint)
 
     weight = np.asarray(data.multiplicity)

@@ -24,7 +24,7 @@ from jaxtyping import Array, Bool, Float, Int
 from bayespref.choice import ChoiceData, zero_sum_basis
 from bayespref.fit.chains import Draws, run_chains
 from bayespref.fit.checkpoint import fingerprint
-from bayespref.fit.density import Density, expected_counts
+from bayespref.fit.density import Density, expected_counts, summed_log_likelihood
 from bayespref.fit.nuts import whitening
 from bayespref.fit.structure import Blocks
 
@@ -217,7 +217,7 @@ def make_sweep(density: Density, blocks: Blocks, data: ChoiceData) -> Callable[.
                 counts, groups = expected_counts(resp, data, outcome, n_outcomes)
             else:
                 counts, groups = _count(probability, uniform[:n_kinds, None], data, outcome, n_outcomes)
-            log_likelihood = jnp.vdot(data.multiplicity, jax.scipy.special.logsumexp(joint, axis=1))
+            log_likelihood = summed_log_likelihood(joint, data)
         else:
             counts, groups = known
             table, weights = density.tables(flat, data)

@@ -12,8 +12,8 @@ from jaxtyping import Array, Float
 from tqdm.auto import tqdm
 
 from bayespref.choice import ChoiceData
-from bayespref.fit.density import Density, expected_counts, responsibilities
-from bayespref.fit.em import ascend
+from bayespref.fit.density import Density, expected_counts, responsibilities, summed_log_likelihood
+from bayespref.fit.em import ascend, expected_log_joint
 
 _MOST_STEPS = 100
 _SETTLED = 1e-4
@@ -62,15 +62,13 @@ def climb_batches(
     def expect(flat: Array, data: ChoiceData, outcome: Array) -> tuple[Array, Array, Array]:
         joint = density.unit_log_joint(flat, data, outcome)
         counts, groups = expected_counts(responsibilities(joint), data, outcome, n_outcomes)
-        return jnp.vdot(data.multiplicity, jax.scipy.special.logsumexp(joint, axis=1)), counts, groups
+        return summed_log_likelihood(joint, data), counts, groups
 
-    def expected_log_joint(flat: Array, counts: Array, groups: Array, design: ChoiceData) -> Array:
-        values, weights = density.tables(flat, design)
-        return density.log_prior(flat, design) + jnp.vdot(counts, values) + jnp.vdot(groups, weights)
+    objective = expected_log_joint(density)
 
     @jax.jit
     def maximise(flat: Array, counts: Array, groups: Array, design: ChoiceData) -> Array:
-        return ascend(expected_log_joint, flat, counts, groups, design).flat
+        return ascend(objective, flat, counts, groups, design).flat
 
     log_prior = jax.jit(density.log_prior)
     design = design.without_records()

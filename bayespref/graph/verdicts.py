@@ -277,7 +277,9 @@ def check_types(comparisons: Comparisons, min_labels: float) -> CheckLine:
     """Ask whether most annotators give enough labels to tell latent types apart."""
     name = "labels per annotator"
     if comparisons.annotator is None:
-        words = "the table does not say who answered, so latent types are identified by the choice model's form alone"
+        words = (
+            "the table does not say who answered, and single answers tell latent types apart by the model's form alone"
+        )
         step = "name the annotator column when reading the table"
         return line(name, "undecided", words, "functional_form_only", step)
     useful = (comparisons.outcome != BOTH_BAD) & (comparisons.weight > 0)

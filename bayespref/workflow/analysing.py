@@ -22,6 +22,7 @@ from bayespref.posterior.tree import (
     tree_comparisons,
     tree_meta,
 )
+from bayespref.posterior.verdict import convergence
 
 REGIONS = ("state", "state_type")
 TYPE_WEIGHTS = ("population", "logged")
@@ -150,7 +151,9 @@ def analyse(
         items=among[ITEM].values.tolist(),
         level=level,
     )
-    defer.attrs |= {"deployment": deployment, "assumptions": bounds.attrs["assumptions"]}
+    trusted = convergence(tree)[0]
+    untrusted = "" if trusted.ok else f"{trusted.words}; next: {trusted.next_step}"
+    defer.attrs |= {"deployment": deployment, "assumptions": bounds.attrs["assumptions"], "untrusted": untrusted}
     kept = {name: node.to_dataset() for name, node in tree.children.items()}
     stages = {"graph": graph, "disagree": disagree, "bounds": bounds, "defer": defer}
     analysed = xr.DataTree.from_dict(kept | stages)

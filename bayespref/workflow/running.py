@@ -57,9 +57,8 @@ def policy(tree: xr.DataTree, *, c_defer: float, rule: str = "set_pure") -> Defe
     if partial:
         among = f"{partial:,} of {len(defer['available']):,} regions lack some"
         assumptions.append(f"on offer in a region are the items compared there: {among}")
-    trusted = convergence(tree)[0]
-    if not trusted.ok:
-        assumptions.append(f"draws that may not be trusted ({trusted.words})")
+    if untrusted := defer.attrs.get("untrusted"):
+        assumptions.append(f"draws that may not be trusted ({untrusted})")
     made = policy_from(defer, c_defer=c_defer, rule=rule, data_hash=meta["data_hash"], assumptions=assumptions)
     return made_by(tree, made)
 

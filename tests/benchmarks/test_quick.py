@@ -32,7 +32,61 @@ def test_small_form_of_aggregation_gives_right_answers(case):
     case("aggregate").run(True)
 
 
-def test_a_wrong_answer_stops_a_case(case, monkeypatch):
+def _flipped(module, monkeypatch):
+    read = module.choice_data
+    monkeypatch.setattr(module, "choice_data", lambda table: (read(table)[0], 1 - read(table)[1]))
+
+
+def _off(module, monkeypatch):
+    fitted = module.maximum_likelihood
+    monkeypatch.setattr(module, "maximum_likelihood", lambda *given, **named: fitted(*given, **named)[["score"]] * 1.01)
+
+
+def _other_sweep(module, monkeypatch):
+    made = module.make_sweep
+
+    def other(*given):
+        sweep = made(*given)
+        return lambda flat, *rest: sweep(flat + 0.1, *rest)
+
+    monkeypatch.setattr(module, "make_sweep", other)
+
+
+def _deferring(module, monkeypatch):
+    policy = type(module.from_scores([0.0], [0], **_ONE))
+    answer = policy.lookup
+    monkeypatch.setattr(policy, "lookup", lambda self, row: answer(self, row)._replace(decision="defer"))
+
+
+_ONE = {
+    "labels": [("s",)],
+    "region": ("state",),
+    "items": ["x", "y"],
+    "c_defer": 1.0,
+    "data_hash": "0" * 64,
+    "assumptions": [],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil", "words"),
+    [
+        ("plain", _off, "results differ"),
+        ("likelihood", _flipped, "log-joint: results differ"),
+        ("growth", _other_sweep, "log-density of a sweep: results differ"),
+        ("size", _deferring, "predict and lookup disagree"),
+    ],
+)
+def test_a_wrong_answer_stops_a_case(case, monkeypatch, name, spoil, words):
+    if name == "plain":
+        pytest.importorskip("sklearn")
+    module = case(name)
+    spoil(module, monkeypatch)
+    with pytest.raises(AssertionError, match=words):
+        module.run(True)
+
+
+def test_a_wrong_count_stops_the_aggregation(case, monkeypatch):
     pytest.importorskip("duckdb")
     aggregate = case("aggregate")
     counted = aggregate.with_pandas
